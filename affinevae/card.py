@@ -1,0 +1,100 @@
+"""The model card: what the folder holds, what was measured, what the data's terms are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from affinevae.model import AffineVAEConfig
+
+CARD = """---
+library_name: affinevae
+license: apache-2.0
+tags: [affine-vae, vae, disentanglement, pose]
+---
+
+# {name}
+
+{what} for {size}x{size} {colour} images: {latents} latent numbers{pose}, {parameters:,} parameters.
+Trained on {data}, {turned}. {terms}
+
+```python
+from affinevae import AffineVAE
+
+model = AffineVAE.from_pretrained("{name}")
+code = model.encode(images)  # (B, {channels}, {size}, {size}) in [0, 1]
+model.decode(code.z, code.pose)
+```
+
+## Measured
+
+{n:,} test images{test_turned}; `python -m affinevae.evaluate` writes every number to `metrics.json`.
+
+{table}
+
+{training}
+
+## Limits
+
+Reconstructions are soft, as a VAE's are at this code size. The canonical orientation is the model's own choice: it
+can differ between classes, and shapes that look alike when turned (6 and 9) share one.
+"""
+
+ROWS = (
+    ("-ELBO, nats an image, price of the pose included", "nats", "{:.2f}"),
+    ("of which the price of the pose", "pose_nats", "{:.2f}"),
+    ("IWAE bound, 50 samples, first 1,000 images", "iwae50.nats", "{:.2f}"),
+    ("squared error, summed over pixels", "squared_error", "{:.2f}"),
+    ("SSIM", "ssim", "{:.3f}"),
+    ("k-means accuracy of z", "kmeans_accuracy", "{:.3f}"),
+    ("5-NN accuracy of z", "knn_accuracy", "{:.3f}"),
+    ("linear probe accuracy of z", "probe_accuracy", "{:.3f}"),
+    ("angle leaking into z, k-NN R^2 (0: none)", "angle_leakage", "{:.3f}"),
+    ("drift of z when turned, over distance between images", "z_invariance", "{:.3f}"),
+    ("turned again: pose follows within 15 degrees", "self_consistency.within_15", "{:.1%}"),
+    ("turned again: median error, degrees", "self_consistency.median_degrees", "{:.2f}"),
+    ("pose against truth, one zero a class, within 15 degrees", "zero_per_class.within_15", "{:.1%}"),
+    ("fast search, processor ms an image", "search_cpu_ms", "{:.2f}"),
+)
+
+
+def lookup(metrics: dict[str, Any], dotted: str) -> Any:
+    """``metrics["a"]["b"]`` for "a.b"; None where there is no such number."""
+    value: Any = metrics
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def measured_table(test: dict[str, Any]) -> str:
+    """The measured numbers as a Markdown table."""
+    lines = [
+        f"| {title} | {form.format(value)} |"
+        for title, key, form in ROWS
+        if isinstance(value := lookup(test, key), int | float)
+    ]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def model_card(name: str, config: AffineVAEConfig, result: dict[str, Any]) -> str:
+    """README.md of a model folder."""
+    test, training = result["test"], result.get("training") or {}
+    plain = config.group == "none"
+    turned = "left as they are" if result["turns"] == "none" else "each turned by an unknown pose"
+    time = f"Training took {training['cpu_seconds']:.0f} CPU seconds ({training['epochs']} epochs), pose search included."
+    return CARD.format(
+        name=name,
+        what="A plain VAE, the comparison for the affine VAE," if plain else "An affine VAE",
+        size=config.size[0],
+        colour="grey" if config.channels == 1 else "RGB",
+        channels=config.channels,
+        latents=config.latent_dim,
+        pose="" if plain else f" for the shape and a pose ({config.group}) for how it is turned",
+        parameters=test["parameters"],
+        data=result["data"],
+        turned=turned,
+        terms=f"Terms of the data: {result['terms']}." if result.get("terms") else "",
+        n=test["n"],
+        test_turned="" if result["turns"] == "none" else ", each turned once by an unknown pose",
+        table=measured_table(test),
+        training=time if training else "",
+    )

@@ -1,0 +1,263 @@
+"""Measure a trained affine VAE, or a plain one, on test images in unknown orientation.
+
+    python -m affinevae.evaluate runs/my-digits --data mnist
+
+Writes ``metrics.json`` (every number with its n), ``map.safetensors`` (a plane of test codes for the page) and the
+model card into the model's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import safetensors.torch
+import torch
+import tyro
+from sklearn.manifold import TSNE
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from affinevae import metrics
+from affinevae.affine import GROUPS, enlarge, turn
+from affinevae.card import model_card
+from affinevae.model import KEPT, AffineVAE, Code, Effort, bernoulli_nll, gaussian_log_prob
+from training.command import command
+from training.datasets import ImageData, ImageSplit, load_images
+from training.measure import commit, machine, macs, parameters
+from weights.checkpoint import METRICS
+
+BATCH = 500
+TEST_SEED = 1_000_001  # poses of validation and test images: the same for every model that is compared
+VALIDATION_SEED = 1_000_002
+MAP_POINTS = 2000
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a model folder on a data set's test split.
+
+    Args:
+        model: folder, shipped name or Hub repository.
+        data: data set: name, file or folder, as for training.
+        turns: pose group that the test images are turned by; "none" leaves them as they are.
+        test: how many test images, at most.
+        reference: how many training images the 5-NN and the linear probe learn from, at most.
+        seed: of noise, clustering and splits.
+        terms: terms of use of the data, for the card; known for data sets by name.
+        output: folder for the results; the model's own if left out.
+    """
+
+    model: Annotated[str, tyro.conf.Positional]
+    data: str
+    turns: str = "rotation"
+    test: int = 10_000
+    reference: int = 20_000
+    seed: int = 0
+    terms: str | None = None
+    output: Path | None = None
+
+
+def turned(
+    split: ImageSplit, size: int, group: str, seed: int, limit: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The first images of a split, each turned once: floats (N, C, S, S), poses (N, P), labels (N,) or None."""
+    images = split.images[:limit].float() / 255
+    poses = GROUPS[group].sample(len(images), torch.Generator().manual_seed(seed))
+    parts = zip(images.split(BATCH), poses.split(BATCH), strict=True)
+    out = torch.cat([turn(enlarge(i, size), GROUPS[group].inverse(p)) for i, p in parts])
+    return out, poses, None if split.labels is None else split.labels[:limit]
+
+
+def encode_all(model: AffineVAE, images: Tensor, effort: Effort = "fast") -> Code:
+    """Codes of many images, in batches."""
+    codes = [model.encode(part, effort) for part in images.split(BATCH)]
+    return Code(*(torch.cat(field) for field in zip(*codes, strict=True)))
+
+
+def validation_nats(model: AffineVAE, images: Tensor) -> dict[str, float]:
+    """-ELBO with and without the pose's price; cheap enough for every epoch."""
+    code = encode_all(model, images)
+    return {"nats": float((code.nll + code.pose_nats).mean()), "pose_nats": float(code.pose_nats.mean())}
+
+
+@torch.no_grad()
+def importance_bound(model: AffineVAE, image: Tensor, samples: int = 50, seed: int = 0) -> Tensor:
+    """IWAE bound on -log p(x), ``(B,)`` nats (Burda et al. 2016, arXiv:1509.00519), summed over poses.
+
+    ``-log sum_a p(a) 1/N sum_n p(x|z_n,a) p(z_n)/q(z_n|x,a)`` over the four likeliest poses found; leaving poses out
+    can only raise it, so it bounds like any VAE's.
+    """
+    table = model.search(image)
+    cells = table.top(min(KEPT, table.cost.shape[1]))
+    generator = torch.Generator().manual_seed(seed)
+    per_pose = []
+    for c, cost in zip(cells.unbind(1), table.lookup(cells).unbind(1), strict=True):
+        pose = model.group.from_cells(c)
+        mean, log_var = model.posterior(image, pose)
+        weights = []
+        for _ in range(samples):
+            z = mean + torch.randn(mean.shape, generator=generator) * (0.5 * log_var).exp()
+            prior = gaussian_log_prob(z, torch.zeros_like(z), torch.zeros_like(z))
+            likelihood = -bernoulli_nll(model.logits(z, pose), image)
+            weights.append(likelihood + prior - gaussian_log_prob(z, mean, log_var))
+        log_p = (
+            torch.stack(weights).logsumexp(0) - torch.tensor(float(samples)).log() + model.group.log_prior(c)
+        )
+        per_pose.append(torch.where(cost.isinf(), -torch.inf, log_p))  # an empty slot is no pose
+    return -torch.stack(per_pose).logsumexp(0)
+
+
+def reconstruction(model: AffineVAE, images: Tensor, code: Code) -> dict[str, float]:
+    """Squared error summed over pixels, and SSIM, of decoded mean codes."""
+    error, similarity = [], []
+    for x, z, pose in zip(images.split(BATCH), code.z.split(BATCH), code.pose.split(BATCH), strict=True):
+        y = model.decode(z, pose)
+        error.append((x - y).square().flatten(1).sum(1))
+        similarity.append(structural_similarity_index_measure(y, x, data_range=1.0, reduction="none"))
+    return {"squared_error": float(torch.cat(error).mean()), "ssim": float(torch.cat(similarity).mean())}
+
+
+def orientation(
+    model: AffineVAE, split: ImageSplit, size: int, code: Code, poses: Tensor, seed: int
+) -> dict[str, Any]:
+    """How pose and code follow when the same images are turned again by a known angle."""
+    n = len(code.z)
+    extra = torch.rand(n, generator=torch.Generator().manual_seed(seed)) * 2 * torch.pi
+    group = GROUPS["rotation"]
+    parts = zip(split.images[:n].split(BATCH), (poses[:, 0] + extra).split(BATCH), strict=True)
+    again = torch.cat([turn(enlarge(i.float() / 255, size), group.inverse(a[:, None])) for i, a in parts])
+    second = encode_all(model, again)
+    result: dict[str, Any] = {"z_invariance": metrics.invariance_ratio(code.z, second.z)}
+    if model.group.dim:
+        follow = metrics.wrap(second.pose[:, 0] - code.pose[:, 0] - extra)
+        result["self_consistency"] = metrics.angle_summary(follow)
+        result["one_zero_for_all"] = metrics.pose_errors(code.pose[:, 0], poses[:, 0])
+        if split.labels is not None:
+            result["zero_per_class"] = metrics.pose_errors(code.pose[:, 0], poses[:, 0], split.labels[:n])
+    return result
+
+
+def representation(
+    z: Tensor, label: Tensor, train_z: Tensor, train_label: Tensor, seed: int
+) -> dict[str, float]:
+    """k-means, 5-NN and linear probe accuracy of codes."""
+    return {
+        "kmeans_accuracy": metrics.kmeans_accuracy(z, label, seed),
+        "knn_accuracy": metrics.knn_accuracy(z, label, train_z, train_label),
+        "probe_accuracy": metrics.linear_probe_accuracy(z, label, train_z, train_label),
+    }
+
+
+def robustness(model: AffineVAE, split: ImageSplit, n: int = 1000, step: int = 15) -> list[dict[str, float]]:
+    """-ELBO (price included) of the same upright images turned by 0, 15, ..., 345 degrees."""
+    large = enlarge(split.images[:n].float() / 255, model.config.size[0])
+    curve = []
+    for degrees in range(0, 360, step):
+        angle = torch.full((len(large), 1), degrees).deg2rad()
+        curve.append(
+            {"degrees": degrees, **validation_nats(model, turn(large, GROUPS["rotation"].inverse(angle)))}
+        )
+    return curve
+
+
+def timing(model: AffineVAE, images: Tensor, effort: Effort = "fast") -> dict[str, float]:
+    """Processor milliseconds an image for the pose search and for encoding alone, batch 256, one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    batch, cost = images[:256], {}
+    for name, run in (
+        ("search", lambda: model.search(batch, effort)),
+        ("encode", lambda: model.search(batch, "none")),
+    ):
+        times = []
+        for _ in range(6):
+            start = time.process_time()
+            run()
+            times.append(time.process_time() - start)
+        cost[f"{name}_cpu_ms"] = sorted(times)[2] * 1000 / len(batch)
+    torch.set_num_threads(threads)
+    return cost
+
+
+def evaluate(model: AffineVAE, data: ImageData, options: Evaluate) -> dict[str, Any]:
+    """Every number on the model card, as ``metrics.json`` holds them."""
+    size = model.config.size[0]
+    images, poses, label = turned(data.test, size, options.turns, TEST_SEED, options.test)
+    code = encode_all(model, images)
+    bound = torch.cat([importance_bound(model, x) for x in images[:1000].split(BATCH)])
+    result: dict[str, Any] = {
+        "n": len(images),
+        "nats": float((code.nll + code.pose_nats).mean()),
+        "nats_without_pose": float(code.nll.mean()),
+        "pose_nats": float(code.pose_nats.mean()),
+        "nats_std_error": float((code.nll + code.pose_nats).std() / len(images) ** 0.5),
+        "iwae50": {"n": len(bound), "nats": float(bound.mean())},
+        **reconstruction(model, images, code),
+        **orientation(model, data.test, size, code, poses, options.seed + 7),
+        "angle_leakage": metrics.angle_leakage(code.z, poses[:, 0]) if poses.shape[1] else None,
+        "robustness": {"n": min(1000, len(images)), "curve": robustness(model, data.test)},
+        **timing(model, images),
+        "parameters": parameters(model),
+        "macs_forward": macs(
+            model, images[:1], model.group.identity(1), torch.zeros(1, model.config.latent_dim)
+        ),
+    }
+    if label is not None:
+        seen, _, seen_label = turned(data.train, size, options.turns, options.seed, options.reference)
+        assert seen_label is not None
+        train_z = encode_all(model, seen).z
+        result |= representation(code.z, label, train_z, seen_label, options.seed)
+        result["angle_leakage_in_class"] = metrics.class_angle_leakage(code.z, poses[:, 0], label)
+        result["reference"] = len(seen)
+    return result
+
+
+def code_map(code: Code, label: Tensor | None, seed: int = 0) -> dict[str, Tensor]:
+    """A plane of codes for the page: ``xy`` (n, 2) in [-1, 1] by t-SNE, ``z`` (n, L), ``label`` (n,)."""
+    z = code.z[:MAP_POINTS]
+    plane = TSNE(2, init="pca", random_state=seed, perplexity=min(30, max(2, len(z) // 4))).fit_transform(
+        z.numpy()
+    )
+    xy = torch.from_numpy(plane).float()
+    xy = (xy - xy.mean(0)) / (xy - xy.mean(0)).abs().max()
+    kept = torch.zeros(len(z), dtype=torch.long) if label is None else label[: len(z)]
+    return {"xy": xy.contiguous(), "z": z.half().contiguous(), "label": kept.clone()}
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """``metrics.json`` of a model folder; empty where there is none."""
+    path = folder / METRICS
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def run(options: Evaluate) -> dict[str, Any]:
+    """Evaluate a folder and write the results beside its weights; returns the metrics."""
+    model = AffineVAE.from_pretrained(options.model)
+    folder = options.output or Path(options.model)
+    data = load_images(options.data, channels=model.config.channels, seed=0)
+    test = evaluate(model, data, options)
+    result = {
+        "data": data.name,
+        "terms": options.terms or data.terms,
+        "turns": options.turns,
+        "test": test,
+        "training": read_metrics(folder).get("training"),
+        "seed": options.seed,
+        "machine": machine(),
+        "commit": commit(),
+    }
+    images, _, label = turned(data.test, model.config.size[0], options.turns, TEST_SEED, MAP_POINTS)
+    folder.mkdir(parents=True, exist_ok=True)
+    safetensors.torch.save_file(code_map(encode_all(model, images), label), folder / "map.safetensors")
+    model.save_pretrained(
+        folder, half=True, metrics=result, card=model_card(folder.name, model.config, result)
+    )
+    return result
+
+
+if __name__ == "__main__":
+    command(Evaluate, run)

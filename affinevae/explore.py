@@ -1,0 +1,190 @@
+"""What the page shows of a model, as pure functions: latents by importance, turning, walking, the map.
+
+Nothing here knows the page; every function takes a model and tensors and gives tensors, in one batch each.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from affinevae.affine import GROUPS, enlarge, turn
+from affinevae.model import AffineVAE
+from affinevae.picture import extent
+
+MAP = "map.safetensors"
+DEFAULT_FILL = 0.7
+
+
+class Map(NamedTuple):
+    """Test codes laid out in the plane: ``xy`` (n, 2), ``z`` (n, L), ``label`` (n,) int64."""
+
+    xy: Tensor
+    z: Tensor
+    label: Tensor
+
+
+class Sweep(NamedTuple):
+    """An image turned through the circle, at T angles.
+
+    ``turned`` is the given extra angle (T,), ``drift`` (T,) how far z went, ``pose`` (T,) how much the inferred angle
+    followed, unwrapped; the images (T, C, S, S) are the input, its canonical view and its reconstruction.
+    """
+
+    turned: Tensor
+    drift: Tensor
+    pose: Tensor
+    inputs: Tensor
+    canonical: Tensor
+    reconstruction: Tensor
+
+
+def read_map(folder: Path, latent_dim: int) -> Map | None:
+    """The map that ``python -m affinevae.evaluate`` left in a model's folder, or None.
+
+    Raises:
+        ValueError: the file is damaged or belongs to another model.
+    """
+    path = folder / MAP
+    if not path.is_file():
+        return None
+    try:
+        tensors = safetensors.torch.load_file(path)
+        found = Map(tensors["xy"].float(), tensors["z"].float(), tensors["label"].long())
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is not a map: run `python -m affinevae.evaluate` again") from error
+    n = len(found.xy)
+    if found.xy.shape != (n, 2) or found.z.shape != (n, latent_dim) or found.label.shape != (n,):
+        raise ValueError(f"{path} belongs to another model: run `python -m affinevae.evaluate` again")
+    return found
+
+
+def latent_importance(model: AffineVAE, z: Tensor, reach: float = 2.0) -> Tensor:
+    """Mean pixel change when each latent goes from ``-reach`` to ``reach`` with the others as in z (1, L): ``(L,)``."""
+    low, high = (_each_latent_at(z, torch.full((1,), v)) for v in (-reach, reach))
+    images = model.decode(torch.cat([low, high]).flatten(0, 1)).unflatten(0, (2, -1))
+    return (images[1] - images[0]).abs().flatten(1).mean(1)
+
+
+def latent_strips(model: AffineVAE, z: Tensor, pose: Tensor | None, values: Tensor) -> Tensor:
+    """Each latent of z (1, L) moved through ``values`` (n,), the others kept: ``(L, n, C, S, S)``, in one batch."""
+    codes = _each_latent_at(z, values)  # (n, L, L)
+    flat = codes.transpose(0, 1).flatten(0, 1)
+    images = model.decode(flat, None if pose is None else pose.expand(len(flat), -1))
+    return images.unflatten(0, (z.shape[1], len(values)))
+
+
+def _each_latent_at(z: Tensor, values: Tensor) -> Tensor:
+    """``(n, L, L)``: entry [k, i] is z with its i-th number replaced by ``values[k]``."""
+    eye = torch.eye(z.shape[1])
+    return z * (1 - eye) + values[:, None, None] * eye
+
+
+def turn_images(image: Tensor, angles: Tensor) -> Tensor:
+    """One image ``(1, C, S, S)`` turned counter-clockwise by each angle (T,): ``(T, C, S, S)``, one resampling each."""
+    large = enlarge(image, image.shape[-1]).clamp(0, 1).expand(len(angles), -1, -1, -1)
+    return turn(large, GROUPS["rotation"].inverse(angles[:, None]))
+
+
+def turn_sweep(model: AffineVAE, image: Tensor, steps: int = 36) -> Sweep:
+    """Turn an image ``(1, C, S, S)`` through 360 degrees and encode every copy.
+
+    Drift is the distance of z from where it was at 0 degrees, in units of ``sqrt(2 L)``, the distance of two
+    unrelated codes of the prior: 0 stands still, 1 has become another shape. Models with different L compare.
+    """
+    angles = torch.linspace(0, 2 * math.pi, steps + 1)
+    inputs = turn_images(image, angles)
+    code = model.encode(inputs)
+    drift = (code.z - code.z[:1]).norm(dim=1) / math.sqrt(2 * code.z.shape[1])
+    pose = code.pose[:, 0] - code.pose[0, 0] if model.group.dim else torch.zeros(len(angles))
+    return Sweep(
+        angles,
+        drift,
+        _unwrap(pose),
+        inputs,
+        model.straighten(inputs, code.pose),
+        model.decode(code.z, code.pose),
+    )
+
+
+def _unwrap(angle: Tensor) -> Tensor:
+    return torch.from_numpy(np.unwrap(angle.numpy())).float()
+
+
+def walk_codes(
+    model: AffineVAE,
+    start: tuple[Tensor, Tensor],
+    end: tuple[Tensor, Tensor],
+    shape: Tensor,
+    orientation: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Codes ``(n, L)`` and poses ``(n, P)`` part of the way from ``start`` to ``end``, each (1, L) and (1, P).
+
+    ``shape`` and ``orientation`` (n,) in [0, 1] say how far each has moved. z moves along a straight line, angles
+    the short way round.
+    """
+    (z0, pose0), (z1, pose1) = start, end
+    way = pose1 - pose0
+    if model.group.dim:
+        way = model.group.wrap(way)
+    return z0 + shape[:, None] * (z1 - z0), pose0 + orientation[:, None] * way
+
+
+def walk_grid(
+    model: AffineVAE,
+    start: tuple[Tensor, Tensor],
+    end: tuple[Tensor, Tensor],
+    rows: int = 5,
+    columns: int = 7,
+) -> Tensor:
+    """Shape moves along the columns, orientation along the rows: ``(rows, columns, C, S, S)``."""
+    orientation, shape = torch.meshgrid(
+        torch.linspace(0, 1, rows), torch.linspace(0, 1, columns), indexing="ij"
+    )
+    codes = walk_codes(model, start, end, shape.flatten(), orientation.flatten())
+    return model.decode(*codes).unflatten(0, (rows, columns))
+
+
+def walk_frames(
+    model: AffineVAE, start: tuple[Tensor, Tensor], end: tuple[Tensor, Tensor], steps: int = 16
+) -> Tensor:
+    """Frames of a walk there and back: the shape first, then the orientation. ``(4 steps, C, S, S)``."""
+    ramp = 0.5 - 0.5 * torch.cos(torch.linspace(0, math.pi, steps))
+    still = torch.ones(steps)
+    shape = torch.cat([ramp, still, still, ramp.flip(0)])
+    orientation = torch.cat([0 * still, ramp, ramp.flip(0), 0 * still])
+    return model.decode(*walk_codes(model, start, end, shape, orientation))
+
+
+def code_at(codes: Map, point: Tensor, neighbours: int = 6) -> Tensor:
+    """The code at a point (2,) of the map: the mean of its nearest codes, weighted by inverse distance. ``(1, L)``."""
+    distance, index = (codes.xy - point).norm(dim=1).topk(min(neighbours, len(codes.xy)), largest=False)
+    weight = 1 / (distance + 1e-3 * codes.xy.std())
+    return (weight[:, None] * codes.z[index]).sum(0, keepdim=True) / weight.sum()
+
+
+def residual_picture(image: Tensor, reconstruction: Tensor) -> Tensor:
+    """What was left over, ``(C, S, S)`` each -> ``(3, S, S)``: orange was missed, blue was invented, black fits."""
+    difference = (image - reconstruction).mean(0)
+    orange, blue = torch.tensor([1.0, 0.62, 0.1]), torch.tensor([0.25, 0.65, 1.0])
+    return difference.clamp_min(0) * orange[:, None, None] + (-difference).clamp_min(0) * blue[:, None, None]
+
+
+def typical_fill(model: AffineVAE, codes: Tensor | None = None, count: int = 64) -> float:
+    """How much of the frame the training data fills, by the model's own pictures: largest extent over side.
+
+    Args:
+        codes: real codes ``(n, L)``; samples of the prior without them.
+    """
+    images = model.sample(count) if codes is None else model.decode(codes[:: max(1, len(codes) // count)])
+    masks = images.amax(1).numpy() > 0.5
+    found = [extent(np.argwhere(mask) * 1.0) + 1 for mask in masks if mask.any()]
+    fill = float(np.median(found)) / images.shape[-1] if found else DEFAULT_FILL
+    return fill if 0.5 <= fill <= 0.95 else DEFAULT_FILL

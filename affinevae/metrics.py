@@ -1,0 +1,102 @@
+"""What is measured on codes and poses. Pure functions; a perfect code scores the ideal, a random one chance.
+
+Definitions follow the clustering and disentanglement literature: k-means accuracy with the best one-to-one map of
+clusters to classes (Kuhn 1955), k-NN regression R^2 for leakage, circular errors after one free offset.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+
+def kmeans_accuracy(z: Tensor, label: Tensor, seed: int = 0) -> float:
+    """Accuracy of k-means clusters, one for each class, after the best one-to-one naming; ``z`` (N, L)."""
+    classes = int(label.max()) + 1
+    cluster = KMeans(classes, n_init=10, random_state=seed).fit_predict(z.numpy())
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (cluster, label.numpy()), 1)
+    rows, columns = linear_sum_assignment(-counts)
+    return float(counts[rows, columns].sum() / len(z))
+
+
+def knn_accuracy(z: Tensor, label: Tensor, train_z: Tensor, train_label: Tensor, k: int = 5) -> float:
+    """Accuracy of the majority among the k nearest training codes."""
+    knn = KNeighborsClassifier(k).fit(train_z.numpy(), train_label.numpy())
+    return float(knn.score(z.numpy(), label.numpy()))
+
+
+def linear_probe_accuracy(z: Tensor, label: Tensor, train_z: Tensor, train_label: Tensor) -> float:
+    """Test accuracy of logistic regression on standardised codes."""
+    scaler = StandardScaler().fit(train_z.numpy())
+    probe = LogisticRegression(max_iter=500).fit(scaler.transform(train_z.numpy()), train_label.numpy())
+    return float(probe.score(scaler.transform(z.numpy()), label.numpy()))
+
+
+def angle_leakage(z: Tensor, angle: Tensor, k: int = 10, harmonics: tuple[int, ...] = (1, 2)) -> float:
+    """R^2 with which k-NN regression reads the angle from the code; 0 or less means that nothing leaks.
+
+    The mean over cos and sin of each harmonic (the second sees angles modulo 180 degrees), fitted on one half and
+    scored on the other. A code independent of the angle scores about -1/k.
+    """
+    target = torch.cat([f(m * angle)[:, None] for m in harmonics for f in (torch.cos, torch.sin)], 1).numpy()
+    half = len(z) // 2
+    knn = KNeighborsRegressor(k).fit(z[:half].numpy(), target[:half])
+    return float(knn.score(z[half:].numpy(), target[half:]))
+
+
+def class_angle_leakage(z: Tensor, angle: Tensor, label: Tensor) -> float:
+    """Mean of :func:`angle_leakage` inside each class, where a global probe cannot hide it."""
+    inside = [angle_leakage(z[label == c], angle[label == c]) for c in label.unique()]
+    return sum(inside) / len(inside)
+
+
+def invariance_ratio(z: Tensor, z_turned: Tensor) -> float:
+    """Mean distance between codes of an image and of its turned copy, over that between different images."""
+    between = (z - z.roll(1, 0)).norm(dim=1).mean()
+    return float((z - z_turned).norm(dim=1).mean() / between)
+
+
+def wrap(angle: Tensor) -> Tensor:
+    """Angles in [-pi, pi]."""
+    return torch.atan2(angle.sin(), angle.cos())
+
+
+def circular_offset(error: Tensor) -> Tensor:
+    """The angle that a set of angular errors has in common: the mode region's mean, robust to flipped outliers."""
+    candidates = torch.linspace(-math.pi, math.pi, 73)[:-1]
+    best = candidates[wrap(error[:, None] - candidates).abs().median(0).values.argmin()]
+    near = wrap(error - best)
+    return best + near[near.abs() < math.pi / 6].mean().nan_to_num()
+
+
+def pose_errors(found: Tensor, true: Tensor, label: Tensor | None = None) -> dict[str, float]:
+    """Angle errors in degrees once each class (or, without labels, everything) may choose its own zero.
+
+    Returns the median, the share within 15 degrees, and that share modulo 180 degrees.
+    """
+    error = wrap(found - true)
+    if label is None:
+        error = wrap(error - circular_offset(error))
+    else:
+        error = torch.cat([wrap(e - circular_offset(e)) for e in (error[label == c] for c in label.unique())])
+    return angle_summary(error)
+
+
+def angle_summary(error: Tensor) -> dict[str, float]:
+    """Median in degrees, share within 15 degrees, and the same modulo 180 degrees, of angular errors (N,)."""
+    degrees = wrap(error).abs().rad2deg()
+    flipped = torch.minimum(degrees, 180 - degrees)
+    return {
+        "median_degrees": float(degrees.median()),
+        "within_15": float((degrees <= 15).float().mean()),
+        "within_15_mod_180": float((flipped <= 15).float().mean()),
+    }

@@ -1,0 +1,480 @@
+"""Every format gives the same pixels, held-out parts are fair, each refusal names its reason. No network."""
+
+import errno
+import gzip
+import io
+import zipfile
+
+import datasets
+import huggingface_hub
+import numpy as np
+import pandas
+import pytest
+import torch
+from PIL import Image
+
+from training import datasets as ours
+from training.datasets import DataError, load_images
+
+N, SIDE = 40, 6
+GREY = np.random.default_rng(0).integers(0, 256, (N, SIDE, SIDE), dtype=np.uint8)
+COLOUR = np.random.default_rng(1).integers(0, 256, (N, SIDE, SIDE, 3), dtype=np.uint8)
+LABELS = np.arange(N) % 4
+SPLIT = np.repeat([0, 2, 1], [24, 6, 10])
+WORDS = np.array(["train", "test", "validation"])[SPLIT]
+
+
+def png(pixels, **options):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def write_npz(folder, images):
+    np.savez_compressed(folder / "set.npz", images=images, labels=LABELS, split=SPLIT)
+    return folder / "set.npz"
+
+
+def write_float_npz(folder, images):
+    np.savez_compressed(folder / "set.npz", images=(images / 255).astype("f4"), labels=LABELS, split=SPLIT)
+    return folder / "set.npz"
+
+
+def write_stream_npz(folder, images):
+    """JPEG is lossy, so the stream holds PNG files: the reader looks at the bytes, not at the name."""
+    files = [png(image) for image in images]
+    offset = np.cumsum([0, *map(len, files)])
+    stream = np.frombuffer(b"".join(files), np.uint8)
+    np.savez(folder / "set.npz", jpeg=stream, offset=offset, labels=LABELS, split=SPLIT)
+    return folder / "set.npz"
+
+
+def write_path_csv(folder, images):
+    (folder / "files").mkdir()
+    for i, image in enumerate(images):
+        (folder / "files" / f"{i}.png").write_bytes(png(image))
+    paths = [f"files/{i}.png" for i in range(N)]
+    pandas.DataFrame({"path": paths, "label": LABELS, "split": WORDS}).to_csv(folder / "set.csv", index=False)
+    return folder / "set.csv"
+
+
+def write_hub_parquet(folder, images):
+    features = datasets.Features(
+        {
+            "picture": datasets.Image(),
+            "kind": datasets.ClassLabel(names=list("0123")),
+            "split": datasets.Value("string"),
+        }
+    )
+    cells = [{"bytes": png(image), "path": None} for image in images]
+    rows = {"picture": cells, "kind": LABELS.tolist(), "split": WORDS.tolist()}
+    datasets.Dataset.from_dict(rows, features).to_parquet(folder / "set.parquet")
+    return folder / "set.parquet"
+
+
+def write_bytes_parquet(folder, images):
+    frame = pandas.DataFrame({"label": LABELS, "image": [png(image) for image in images], "split": WORDS})
+    frame.to_parquet(folder / "set.parquet")
+    return folder / "set.parquet"
+
+
+def write_dict_parquet(folder, images):
+    frame = pandas.DataFrame(
+        {"image": [{"bytes": png(image)} for image in images], "label": LABELS, "split": WORDS}
+    )
+    frame.to_parquet(folder / "set.parquet")
+    return folder / "set.parquet"
+
+
+def write_folder(folder, images):
+    for i, image in enumerate(images):
+        file = folder / "set" / WORDS[i].replace("validation", "val") / str(LABELS[i]) / f"{i:03}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(image))
+    (folder / "set" / "train" / "notes.txt").write_text("not an image")
+    return folder / "set"
+
+
+WRITERS = [write_npz, write_float_npz, write_stream_npz, write_path_csv]
+WRITERS += [write_hub_parquet, write_bytes_parquet, write_dict_parquet, write_folder]
+
+
+def pixel_set(split):
+    """Images with their labels, whatever their order."""
+    return sorted(
+        zip((image.numpy().tobytes() for image in split.images), split.labels.tolist(), strict=True)
+    )
+
+
+def expected_set(images, code):
+    images = images[..., None] if images.ndim == 3 else images
+    chosen = np.moveaxis(images, -1, 1)[code == SPLIT]
+    return sorted(zip((image.tobytes() for image in chosen), LABELS[code == SPLIT].tolist(), strict=True))
+
+
+def check_round_trip(data, images):
+    for split, code in ((data.train, 0), (data.test, 1), (data.validation, 2)):
+        assert split.images.dtype == torch.uint8
+        assert split.labels.dtype == torch.int64
+        assert split.images.shape[1:] == (1 if images.ndim == 3 else 3, SIDE, SIDE)
+        assert pixel_set(split) == expected_set(images, code)
+    assert data.classes == ("0", "1", "2", "3")
+
+
+@pytest.mark.parametrize("images", [GREY, COLOUR], ids=["grey", "colour"])
+@pytest.mark.parametrize("write", WRITERS, ids=lambda f: f.__name__[6:])
+def test_formats_give_the_same_pixels(tmp_path, write, images):
+    path = write(tmp_path, images)
+    data = load_images(str(path))
+    check_round_trip(data, images)
+    assert (data.name, data.source, data.terms) == ("set", path.name, None)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_pixel_csv(tmp_path, ending, first):
+    columns = {f"pixel{i + first}": GREY.reshape(N, -1)[:, i] for i in range(SIDE**2)}
+    frame = pandas.DataFrame({"label": LABELS, **columns, "split": WORDS})
+    frame[frame.columns[::-1]].to_csv(tmp_path / f"set{ending}", index=False)
+    check_round_trip(load_images(str(tmp_path / f"set{ending}")), GREY)
+
+
+def save(tmp_path, **arrays):
+    np.savez(tmp_path / "set.npz", **arrays)
+    return str(tmp_path / "set.npz")
+
+
+# ---- pixels ----
+
+
+def folder_of(tmp_path, *files):
+    for i, content in enumerate(files):
+        (tmp_path / f"{i}.png").write_bytes(content)
+    return str(tmp_path)
+
+
+def all_images(data):
+    return torch.cat([data.train.images, data.validation.images, data.test.images])
+
+
+def test_flat_folder_is_unlabelled(tmp_path):
+    data = load_images(folder_of(tmp_path, *map(png, GREY)))
+    assert data.train.labels is None
+    assert data.classes == ()
+    assert len(data.train) + len(data.validation) + len(data.test) == N
+
+
+def test_one_colour_file_makes_all_colour(tmp_path):
+    folder = folder_of(tmp_path, png(COLOUR[0]), *map(png, GREY))
+    assert load_images(folder).train.images.shape[1] == 3
+
+
+def test_channels_convert_as_pillow_does(tmp_path):
+    data = load_images(save(tmp_path, images=COLOUR, split=SPLIT), channels=1)
+    expected = [np.asarray(Image.fromarray(image).convert("L")) for image in COLOUR[SPLIT == 0]]
+    assert np.array_equal(data.train.images[:, 0].numpy(), expected)
+    data = load_images(save(tmp_path, images=GREY, split=SPLIT), channels=3)
+    assert np.array_equal(data.train.images[:, 2].numpy(), GREY[SPLIT == 0])
+
+
+def test_size_keeps_aspect_and_pads_with_black(tmp_path):
+    wide = np.full((4, 8), 200, np.uint8)
+    images = all_images(load_images(folder_of(tmp_path, png(wide), png(wide), png(wide)), size=16))
+    assert images.shape == (3, 1, 16, 16)
+    assert (images[:, :, 4:12] == 200).all()
+    assert not images[:, :, :4].any()
+    assert not images[:, :, 12:].any()
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held on its side: turn by 90 degrees clockwise
+    images = all_images(load_images(folder_of(tmp_path, *[png(GREY[0], exif=exif)] * 3)))
+    assert np.array_equal(images[0, 0].numpy(), np.rot90(GREY[0], -1))
+
+
+def test_transparency_lies_on_black(tmp_path):
+    clear = np.full((4, 4, 4), 255, np.uint8)
+    clear[:2, :, 3] = 0
+    images = all_images(load_images(folder_of(tmp_path, *[png(clear)] * 3)))
+    assert not images[:, :, :2].any()
+    assert (images[:, :, 2:] == 255).all()
+
+
+def test_sixteen_bit_grey_is_scaled(tmp_path):
+    deep = np.array([[0, 256], [32768, 65535]], np.uint16)
+    images = all_images(load_images(folder_of(tmp_path, *[png(deep)] * 3)))
+    assert images[0, 0].tolist() == [[0, 1], [128, 255]]
+
+
+# ---- splits ----
+
+
+def numbered(tmp_path, n=1000):
+    """Images that are their own row number; classes of 70, 20 and 10 percent."""
+    images = np.arange(n, dtype="<u2").view(np.uint8).reshape(n, 1, 2)
+    return save(tmp_path, images=images, labels=np.repeat([0, 1, 2], [n * 7 // 10, n // 5, n // 10]))
+
+
+def rows(split):
+    return split.images[:, 0, 0, 0].int() + 256 * split.images[:, 0, 0, 1].int()
+
+
+def test_split_is_disjoint_complete_and_stratified(tmp_path):
+    data = load_images(numbered(tmp_path))
+    everything = torch.cat([rows(s) for s in (data.train, data.validation, data.test)])
+    assert sorted(everything.tolist()) == list(range(1000))
+    assert data.test.labels.bincount().tolist() == [70, 20, 10]
+    assert data.validation.labels.bincount().tolist() == [70, 20, 10]
+
+
+def test_split_depends_on_the_seed_alone(tmp_path):
+    path = numbered(tmp_path)
+    first, again, other = (load_images(path, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(rows(first.test), rows(again.test))
+    assert torch.equal(rows(first.validation), rows(again.validation))
+    assert not torch.equal(rows(first.test), rows(other.test))
+
+
+@pytest.mark.parametrize(("validation", "expected"), [(None, 100), (37, 37), (0.5, 450)])
+def test_validation_as_number_or_part(tmp_path, validation, expected):
+    assert len(load_images(numbered(tmp_path), validation=validation).validation) == expected
+
+
+@pytest.mark.parametrize("validation", [0, -1, 0.0, 1.0, 5000, float("nan")])
+def test_impossible_validation_is_refused(tmp_path, validation):
+    with pytest.raises(DataError, match="cannot hold out"):
+        load_images(numbered(tmp_path), validation=validation)
+
+
+def test_labels_become_indices(tmp_path):
+    data = load_images(save(tmp_path, images=GREY, labels=np.array(["cat", "ant"] * (N // 2)), split=SPLIT))
+    assert data.classes == ("ant", "cat")
+    assert data.train.labels[:4].tolist() == [1, 0, 1, 0]
+    data = load_images(save(tmp_path, images=GREY, labels=LABELS, split=SPLIT, classes=list("wxyz")))
+    assert data.classes == ("w", "x", "y", "z")
+    assert torch.equal(data.train.labels, torch.from_numpy(LABELS[SPLIT == 0]))
+
+
+# ---- refusals ----
+
+
+def with_nan():
+    images = GREY / 255
+    images[3, 2, 1] = np.nan
+    return images
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pictures": GREY}, "no array called images"),
+        ({"images": np.array([GREY, None], object)}, "Object arrays cannot be loaded"),
+        ({"images": with_nan()}, "NaN"),
+        ({"images": GREY * 1.0}, "floats in"),
+        ({"images": GREY.astype(int) - 1}, r"0\.\.255"),
+        ({"images": GREY.astype(str)}, "not numbers"),
+        ({"images": COLOUR.transpose(0, 3, 1, 2)}, r"\(40, 3, 6, 6\), not \(N, H, W\)"),
+        ({"images": GREY[:0]}, "empty"),
+        ({"images": GREY[:1]}, "cannot hold out 1 of 1"),
+        ({"images": GREY, "labels": LABELS[:-1]}, "40 images but labels of shape"),
+        ({"images": GREY, "labels": LABELS - 1}, "negative"),
+        ({"images": GREY, "labels": LABELS / 3}, "whole numbers"),
+        ({"images": GREY, "labels": LABELS, "classes": list("abc")}, "label 3 is not one of its 3 classes"),
+        ({"images": GREY, "split": SPLIT + 1}, "split must be"),
+        ({"images": GREY, "split": SPLIT[:5]}, "split must be"),
+        ({"images": GREY, "split": np.ones(N, int)}, "cannot hold out 1 of 0"),
+        ({"jpeg": np.zeros(10, np.uint8), "offset": np.array([0, 20])}, "offset does not cut"),
+        ({"jpeg": np.zeros(10, np.uint8), "offset": np.array([0, 5, 10])}, "image 0 of set.npz"),
+        ({"jpeg": np.zeros(0, np.uint8), "offset": np.array([0])}, "empty"),
+    ],
+)
+def test_bad_npz(tmp_path, arrays, message):
+    with pytest.raises(DataError, match=message):
+        load_images(save(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.npz", b"hello", "a.npz is not a .npz archive"),
+        ("a.parquet", b"hello", "a.parquet is not a .parquet file"),
+        ("a.csv", png(GREY[0]), "a.csv is not a comma-separated table"),
+        ("a.csv.gz", b"label,pixel0\n1,2\n", "a.csv.gz is not a comma-separated table"),
+        (
+            "a.csv.gz",
+            gzip.compress(b"label,pixel0\n1,2\n" * 99)[:-9],
+            "a.csv.gz is not a comma-separated table",
+        ),
+        ("a.csv", b"", "a.csv is not a comma-separated table"),
+        ("a.csv", b"label,pixel0\n", "empty"),
+        ("a.csv", b"label,text\n1,hello\n", "neither a column path"),
+        ("a.csv", b"pixel0,pixel1\n1,2\n", "square"),
+        ("a.csv", b"pixel0\n1\nx\n", "not numbers"),
+        ("a.csv", b"label,pixel0\n1,1\n1,\n1,3\n", "NaN"),
+        ("a.csv", b"label,pixel0\n1,1\n,2\n1,3\n", "labels are missing"),
+        ("a.csv", b"label,pixel0,split\n1,1,train\n1,2,tset\n", "unknown split 'tset'"),
+        ("a.csv", b"path\nnone.png\n", "no image file none.png"),
+        ("a.csv", b"path\na.csv\n", "a.csv is not a readable image"),
+        ("a.txt", b"hello", "a.txt is none of .npz"),
+        ("a.png", png(GREY[0]), "a.png is none of .npz"),
+    ],
+)
+def test_bad_file(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        load_images(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "empty"),
+        ([png(GREY[0])], "cannot hold out 1 of 1"),
+        ([png(GREY[0]), b"hello"], "1.png is not a readable image"),
+        ([png(GREY[0]), png(GREY[0])[:-30]], "1.png is not a readable image"),
+        ([png(GREY[0]), b""], "1.png is not a readable image"),
+        ([png(GREY[0]), png(GREY[0, :3])], "--size"),
+        ([png(np.zeros((40, 60), np.uint8))], "60x40 pixels"),
+    ],
+)
+def test_bad_folder(tmp_path, monkeypatch, files, message):
+    monkeypatch.setattr(ours, "MAX_PIXELS", 2000)
+    with pytest.raises(DataError, match=message):
+        load_images(folder_of(tmp_path, *files))
+
+
+def test_partly_labelled_folder(tmp_path):
+    folder_of(write_folder(tmp_path, GREY) / "test", png(GREY[0]))
+    with pytest.raises(DataError, match="labels are missing"):
+        load_images(str(tmp_path / "set"))
+
+
+def test_parquet_without_images(tmp_path):
+    pandas.DataFrame({"text": ["a", "b"], "label": [0, 1]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="no column of images: its columns are text, label"):
+        load_images(str(tmp_path / "a.parquet"))
+
+
+def test_decompression_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(ours, "MAX_BYTES", 10_000)
+    with zipfile.ZipFile(tmp_path / "set.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", bytes(1_000_000))
+    with pytest.raises(DataError, match="1,000,000 bytes"):
+        load_images(str(tmp_path / "set.npz"))
+
+
+def test_images_beyond_memory_are_refused(tmp_path, monkeypatch):
+    path = save(tmp_path, images=GREY)
+    monkeypatch.setattr(ours, "MAX_BYTES", 10_000)
+    with pytest.raises(DataError, match="more than the limit"):
+        load_images(path, size=64)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        ("mnits", {}, "unknown data set 'mnits': give one of mnist, fashion, cifar10"),
+        ("missing.npz", {}, "no file or folder missing.npz"),
+        ("runs/missing.csv", {}, "no file or folder"),
+        ("./missing", {}, "no file or folder"),
+        ("mnist", {"channels": 2}, "channels must be 1 or 3"),
+        ("mnist", {"size": 0}, "size must be"),
+        ("mnist", {"size": 10**6}, "size must be"),
+    ],
+)
+def test_bad_request(data, options, message):
+    with pytest.raises(DataError, match=message):
+        load_images(data, **options)
+
+
+# ---- the Hub, played by a double ----
+
+
+class Card:
+    license = "mit"
+    card_data = property(lambda self: self)
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """``hub(answer, rows)``: what the Hub says about the data set and what loading it gives, or raises."""
+
+    def play(answer, rows):
+        def give(value):
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda self, repo, **options: give(answer))
+        monkeypatch.setattr(datasets, "load_dataset", lambda repo: give(rows))
+
+    return play
+
+
+def hub_rows(
+    image="image", label="label", splits=("train", "validation", "test"), names=("a", "b", "c", "d")
+):
+    names = {label: datasets.ClassLabel(names=list(names))}
+    features = datasets.Features({image: datasets.Image(), **names})
+    cells = [{"bytes": png(pixels), "path": None} for pixels in GREY]
+    whole = datasets.Dataset.from_dict({image: cells, label: LABELS.tolist()}, features)
+    codes = {"train": 0, "test": 1, "validation": 2}
+    chosen = {word: np.flatnonzero(codes[word] == SPLIT) for word in splits}
+    return datasets.DatasetDict({word: whole.select(rows) for word, rows in chosen.items()})
+
+
+def test_hub_data_set(hub):
+    hub(Card(), hub_rows(image="picture", label="kind"))
+    data = load_images("someone/digits")
+    assert pixel_set(data.validation) == expected_set(GREY, 2)
+    assert data.classes == ("a", "b", "c", "d")
+    assert (data.name, data.terms) == ("someone/digits", "mit")
+    assert data.source == "https://huggingface.co/datasets/someone/digits"
+
+
+@pytest.mark.parametrize("name", ours.KNOWN)
+def test_known_names(hub, name):
+    known = ours.KNOWN[name]
+    hub(Card(), hub_rows(known.image, known.label, ("train", "test"), known.classes))
+    data = load_images(name)
+    assert (data.name, data.classes, data.terms) == (name, known.classes, known.terms)
+    assert len(data.classes) == 10
+    assert len(data.train) + len(data.validation) == 24
+
+
+def test_cached_data_set_is_used_without_network(hub):
+    hub(ConnectionError(), hub_rows())
+    assert pixel_set(load_images("someone/digits").train) == expected_set(GREY, 0)
+    assert datasets.config.HF_HUB_OFFLINE is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "rows", "message"),
+    [
+        (ConnectionError(), ConnectionError(), "cannot be reached .* local .npz works"),
+        (Card(), OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+        (ConnectionError(), OSError("Not enough disk space. Needed: 9 GB"), "disk is full"),
+        (
+            Card(),
+            ValueError("Config name is missing.\nPick one"),
+            "cannot be loaded: Config name is missing. Pick",
+        ),
+        (Card(), hub_rows(splits=("test",)), "no train split, only test"),
+    ],
+)
+def test_hub_failures(hub, answer, rows, message):
+    hub(answer, rows)
+    with pytest.raises(DataError, match=message):
+        load_images("someone/digits")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("RepositoryNotFoundError", "neither a file or folder here nor"), ("GatedRepoError", "gated")],
+)
+def test_hub_refusals(hub, kind, message):
+    error = getattr(huggingface_hub.errors, kind)
+    hub(error.__new__(error), None)
+    with pytest.raises(DataError, match=message):
+        load_images("someone/digits")

@@ -1,0 +1,146 @@
+"""Names: what is available, what is refused, and the commands over them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny import Other, Tiny
+
+import weights
+from weights import WeightsError
+from weights.__main__ import main
+
+
+def test_shipped_catalogue_is_complete() -> None:
+    for name, entry in weights.catalog().items():
+        assert entry.repo or weights.folder(name).is_dir()
+
+
+def test_a_folder_dropped_in_is_available(shelf: Path, model: Tiny) -> None:
+    model.save_pretrained(shelf / "mine")
+    Other().save_pretrained(shelf / "theirs")
+    (shelf / "__pycache__").mkdir()
+    (shelf / "half-made").mkdir()
+    assert weights.available() == ["mine", "theirs"]
+    assert weights.available("tinylib") == ["mine"]
+    assert Tiny.from_pretrained("mine").head.weight.shape == (3, 4)
+
+
+def test_a_folder_with_a_broken_config_is_listed_but_belongs_to_no_package(shelf: Path, model: Tiny) -> None:
+    (model.save_pretrained(shelf / "mine") / "config.json").write_text("{")
+    assert weights.available() == ["mine"]
+    assert weights.available("tinylib") == []
+
+
+def test_unknown_name_suggests_the_nearest(shelf: Path, model: Tiny) -> None:
+    for name in ("tiny-digits", "large"):
+        model.save_pretrained(shelf / name)
+    message = r"'tiny-digit' \(did you mean 'tiny-digits'\?\): use one of large, tiny-digits, "
+    with pytest.raises(WeightsError, match=message):
+        Tiny.from_pretrained("tiny-digit")
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "/no/such", "a/b/c", ".hidden", "a\\b", "a\0b", "a b", "é"])
+def test_only_plain_names(name: str, shelf: Path) -> None:
+    with pytest.raises(WeightsError):
+        weights.folder(name)
+    if name != "..":
+        with pytest.raises(WeightsError, match="no folder"):
+            Tiny.from_pretrained(name)
+
+
+def test_a_folder_has_no_revision(shelf: Path, model: Tiny) -> None:
+    model.save_pretrained(shelf / "mine")
+    for where in ("mine", str(shelf / "mine")):
+        with pytest.raises(WeightsError, match="no revision 'v1'"):
+            Tiny.from_pretrained(where, revision="v1")
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"a": 1}', '{"a": {"sha": "0"}}', '{"../a": {}}'])
+def test_bad_catalogue_is_one_sentence(shelf: Path, text: str) -> None:
+    (shelf / "catalog.json").write_text(text)
+    with pytest.raises(WeightsError):
+        weights.catalog()
+
+
+def test_register_keeps_the_revision_of_unchanged_weights_only(shelf: Path, model: Tiny) -> None:
+    model.save_pretrained(shelf / "mine")
+    first = weights.register("mine", "me/mine", "v1")
+    assert weights.register("mine") == first == weights.catalog()["mine"]
+    Tiny(2, scales=[]).save_pretrained(shelf / "mine")
+    changed = weights.register("mine")
+    assert (changed.repo, changed.revision) == ("me/mine", None)
+    assert changed.sha256 != first.sha256
+    assert json.loads((shelf / "catalog.json").read_text())["mine"]["package"] == "tinylib"
+
+
+def test_listed_without_a_folder_or_a_repository(shelf: Path, model: Tiny) -> None:
+    model.save_pretrained(shelf / "mine")
+    weights.register("mine")
+    (shelf / "mine").rename(shelf / "yours")
+    with pytest.raises(WeightsError, match="mine is in the catalogue, but neither in"):
+        Tiny.from_pretrained("mine")
+    assert main(["verify"]) == 2
+    assert main(["list"]) == 0
+
+
+def test_wrong_sha256_is_refused(shelf: Path, model: Tiny) -> None:
+    model.save_pretrained(shelf / "mine")
+    weights.register("mine")
+    Tiny(4, scales=[]).save_pretrained(shelf / "mine")
+    with pytest.raises(WeightsError, match="sha256 .* where the catalogue says"):
+        Tiny.from_pretrained("mine")
+
+
+def test_list(shelf: Path, model: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    model.save_pretrained(shelf / "mine")
+    model.save_pretrained(shelf / "shipped")
+    weights.register("shipped")
+    (model.save_pretrained(shelf / "torn") / "model.safetensors").write_bytes(b"x")
+    assert main(["list"]) == 0
+    head, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head == ["name", "library", "on", "disk", "parameters", "place"]
+    assert rows == [
+        ["mine", "tinylib", "0.00", "MB", "21", "local"],
+        ["shipped", "tinylib", "0.00", "MB", "21", "shipped"],
+        ["torn", "tinylib", "-", "-", "missing", "or", "damaged"],
+    ]
+
+
+def test_verify_says_one_line_a_name(shelf: Path, model: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("added", "changed", "dropped"):
+        model.save_pretrained(shelf / name)
+    assert main(["add", "added", "--repo", "me/added"]) == main(["add", "changed"]) == 0
+    Tiny(2, scales=[]).save_pretrained(shelf / "changed")
+    capsys.readouterr()
+    assert main(["verify"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["added", "changed", "dropped"]
+    assert lines[0] == "added: ok (shipped)"
+    assert "sha256" in lines[1]
+    assert lines[2] == "dropped: ok (local, not in the catalogue)"
+    assert main(["verify", "added"]) == 0
+    assert main(["verify", "nothing"]) == 2
+
+
+def command(shelf: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "WEIGHTS_DIR": str(shelf)}
+    root = Path(weights.__file__).parents[1]
+    run = [sys.executable, "-m", "weights", *arguments]
+    return subprocess.run(run, cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_exit_codes(shelf: Path, model: Tiny) -> None:
+    model.save_pretrained(shelf / "mine")
+    good = command(shelf, "verify", "mine")
+    assert (good.returncode, good.stdout, good.stderr) == (0, "mine: ok (local, not in the catalogue)\n", "")
+    bad = command(shelf, "add", "nothing")
+    assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (2, "", 1)
+    (shelf / "mine" / "model.safetensors").write_bytes(b"torn")
+    torn = command(shelf, "verify")
+    assert (torn.returncode, torn.stdout.count("\n"), torn.stderr) == (2, 1, "")

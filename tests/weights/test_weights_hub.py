@@ -1,0 +1,180 @@
+"""The real client of the Hub against a Hub on the loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hub import FakeHub
+from tiny import Tiny
+
+import weights
+from weights import WeightsError
+from weights.__main__ import main
+
+
+def equal(a: Tiny, b: Tiny) -> bool:
+    return all(torch.equal(t, b.state_dict()[name]) for name, t in a.state_dict().items())
+
+
+@pytest.fixture
+def commit(fake_hub: FakeHub, model: Tiny, tmp_path: Path) -> str:
+    """The only commit of me/tiny."""
+    return fake_hub.push("me/tiny", model.save_pretrained(tmp_path / "saved"))
+
+
+@pytest.fixture
+def listed(fake_hub: FakeHub, commit: str, model: Tiny, shelf: Path) -> None:
+    """me/tiny in the catalogue as tiny, and not on this machine."""
+    sha256 = weights.checkpoint.file_sha256(shelf.parent / "saved" / "model.safetensors")
+    entry = {"repo": "me/tiny", "revision": commit, "sha256": sha256, "package": "tinylib"}
+    (shelf / "catalog.json").write_text(json.dumps({"tiny": entry}))
+
+
+@pytest.mark.usefixtures("commit")
+def test_cached_when_the_hub_is_gone(
+    fake_hub: FakeHub, model: Tiny, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert equal(model, Tiny.from_pretrained("me/tiny"))
+    fake_hub.requests.clear()
+    Tiny.from_pretrained("me/tiny")
+    assert len(fake_hub.requests) == 1  # what is new? nothing
+    Tiny.from_pretrained("me/tiny", local_files_only=True)
+    assert len(fake_hub.requests) == 1
+    fake_hub.stop()
+    assert equal(model, Tiny.from_pretrained("me/tiny"))
+    assert "using the cached copy of me/tiny: the Hub" in caplog.text
+
+
+def test_a_new_commit_is_fetched_and_an_old_one_stays(fake_hub: FakeHub, commit: str, tmp_path: Path) -> None:
+    Tiny.from_pretrained("me/tiny")
+    newer = Tiny(2, scales=[])
+    fake_hub.push("me/tiny", newer.save_pretrained(tmp_path / "newer"))
+    assert equal(newer, Tiny.from_pretrained("me/tiny"))
+    fake_hub.stop()
+    assert equal(newer, Tiny.from_pretrained("me/tiny", local_files_only=True))
+    assert Tiny.from_pretrained("me/tiny", revision=commit).head.weight.shape == (3, 4)
+
+
+def test_an_update_cut_short_leaves_the_old_copy(
+    fake_hub: FakeHub, model: Tiny, commit: str, tmp_path: Path
+) -> None:
+    Tiny.from_pretrained("me/tiny")
+    fake_hub.push("me/tiny", Tiny(2, scales=[]).save_pretrained(tmp_path / "newer"))
+    fake_hub.truncate = True
+    assert equal(model, Tiny.from_pretrained("me/tiny"))
+    fake_hub.stop()
+    assert equal(model, Tiny.from_pretrained("me/tiny", local_files_only=True))
+
+
+@pytest.mark.usefixtures("listed")
+def test_catalogue_name_from_the_hub(
+    fake_hub: FakeHub, model: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert weights.available("tinylib") == ["tiny"]
+    assert main(["list"]) == main(["verify"]) == 0
+    assert "Hub only" in (out := capsys.readouterr().out)
+    assert "tiny: not downloaded" in out
+    assert equal(model, Tiny.from_pretrained("tiny"))
+    fake_hub.requests.clear()
+    assert equal(model, Tiny.from_pretrained("tiny"))
+    assert fake_hub.requests == []  # a commit cannot be out of date
+    fake_hub.stop()
+    assert main(["list"]) == main(["verify"]) == 0
+    assert "tiny: ok (cached)" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("listed")
+def test_another_revision_of_a_catalogue_name(fake_hub: FakeHub, tmp_path: Path) -> None:
+    newer = Tiny(2, scales=[])
+    fake_hub.push("me/tiny", newer.save_pretrained(tmp_path / "newer"), ref="v2")
+    assert equal(newer, Tiny.from_pretrained("tiny", revision="v2"))
+
+
+@pytest.mark.usefixtures("listed")
+def test_wrong_sha256_from_the_hub(shelf: Path) -> None:
+    catalog = json.loads((shelf / "catalog.json").read_text())
+    catalog["tiny"]["sha256"] = "0" * 64
+    (shelf / "catalog.json").write_text(json.dumps(catalog))
+    with pytest.raises(WeightsError, match="where the catalogue says 000000000000"):
+        Tiny.from_pretrained("tiny")
+
+
+@pytest.mark.usefixtures("commit")
+@pytest.mark.parametrize(
+    ("repo", "revision", "message"),
+    [
+        ("me/nothing", None, "me/nothing is neither a folder nor in the cache, and the Hub has no such"),
+        ("me/tiny", "v9", "no revision 'v9'"),
+        ("me/ti--ny", None, "no folder 'me/ti--ny', and as a Hub repository"),
+    ],
+)
+def test_what_is_not_there(repo: str, revision: str | None, message: str) -> None:
+    with pytest.raises(WeightsError, match=message) as caught:
+        Tiny.from_pretrained(repo, revision=revision)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_repository_with_a_pickle_only(fake_hub: FakeHub, model: Tiny, tmp_path: Path) -> None:
+    folder = model.save_pretrained(tmp_path / "saved")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    fake_hub.push("me/pickle", folder)
+    with pytest.raises(WeightsError, match="lacks config.json or model.safetensors"):
+        Tiny.from_pretrained("me/pickle")
+    assert not any("pytorch_model" in request for request in fake_hub.requests)
+
+
+@pytest.mark.usefixtures("commit")
+def test_truncated_download(fake_hub: FakeHub) -> None:
+    fake_hub.truncate = True
+    with pytest.raises(WeightsError, match="the download failed"):
+        Tiny.from_pretrained("me/tiny")
+    fake_hub.truncate = False
+    Tiny.from_pretrained("me/tiny")
+
+
+@pytest.mark.usefixtures("commit")
+@pytest.mark.parametrize("trouble", ["gone", "silent", "status"])
+def test_an_unreachable_hub_costs_at_most_three_seconds(fake_hub: FakeHub, trouble: str) -> None:
+    if trouble == "gone":
+        fake_hub.stop()
+    fake_hub.delay = 4 if trouble == "silent" else 0
+    fake_hub.status = 503 if trouble == "status" else 200
+    start = time.monotonic()
+    with pytest.raises(WeightsError, match="answered 503" if trouble == "status" else "cannot be reached"):
+        Tiny.from_pretrained("me/tiny")
+    assert time.monotonic() - start < 3
+
+
+def test_a_name_server_that_is_silent(fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", lambda *args, **kwargs: time.sleep(4))
+    start = time.monotonic()
+    with pytest.raises(WeightsError, match="cannot be reached"):
+        Tiny.from_pretrained("me/tiny")
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.usefixtures("commit")
+def test_local_files_only_asks_nobody(fake_hub: FakeHub) -> None:
+    with pytest.raises(WeightsError, match="local_files_only"):
+        Tiny.from_pretrained("me/tiny", local_files_only=True)
+    assert fake_hub.requests == []
+
+
+def test_import_and_load_print_nothing_and_ask_nobody(
+    fake_hub: FakeHub, model: Tiny, shelf: Path, tmp_path: Path
+) -> None:
+    model.save_pretrained(shelf / "mine")
+    paths = os.pathsep.join([str(Path(weights.__file__).parents[1]), str(Path(__file__).parent)])
+    environment = {**os.environ, "HF_ENDPOINT": fake_hub.url, "HF_HOME": str(tmp_path), "PYTHONPATH": paths}
+    code = "import threading, tiny; assert threading.active_count() == 1; tiny.Tiny.from_pretrained('mine')"
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert fake_hub.requests == []

@@ -1,0 +1,40 @@
+"""How every command line here behaves: typed options, one line for what went wrong, exit code 2."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import tyro
+
+from training.datasets import DataError
+from training.loop import RunError
+from weights import WeightsError
+
+
+def command(options: type, run: Callable[[Any], object]) -> None:
+    """Parse the command line into the dataclass ``options`` and run it.
+
+    A problem that the user can mend ends with one sentence on standard error and exit code 2; anything else is a
+    defect of ours and keeps its traceback.
+    """
+    parsed = tyro.cli(options, config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff))
+    try:
+        run(parsed)
+    except (DataError, RunError, WeightsError, ValueError) as error:
+        _stop(str(error))
+    except OSError as error:
+        _stop(
+            "the disk is full: free some space and run the same command again"
+            if error.errno == errno.ENOSPC
+            else f"{error.strerror or error}: {error.filename or ''}"
+        )
+    except KeyboardInterrupt:
+        _stop("interrupted: the same command continues from the last checkpoint")
+
+
+def _stop(sentence: str) -> None:
+    sys.stderr.write(f"error: {' '.join(sentence.split())}\n")
+    sys.exit(2)

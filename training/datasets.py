@@ -1,0 +1,558 @@
+"""Data sets by name, from the Hub, or from a ``.npz``, ``.csv``, ``.parquet`` file or a folder.
+
+``load_images`` is the only door. Every reader gives the same table (pictures, labels, split, classes); what
+follows is the same for all: one size, one number of channels, labels as indices, held-out parts. Whatever is
+wrong with the data raises ``DataError`` with one sentence that a command can show as it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import itertools
+import math
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+Array = NDArray[Any]
+
+MAX_BYTES = 4 * 2**30  # decoded images of one data set: they are held in memory
+MAX_PIXELS = 50_000_000  # one picture, checked before it is decoded
+HUB_TIMEOUT = 5.0  # seconds to find out whether the Hub answers; `datasets` alone retries for half a minute
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no EPS: Pillow would start Ghostscript
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+TRAIN, TEST, VALIDATION = 0, 1, 2
+SPLITS = {"train": TRAIN, "test": TEST} | dict.fromkeys(("validation", "valid", "val", "dev"), VALIDATION)
+
+
+class DataError(ValueError):
+    """The data cannot be used; the message is one sentence for the person who named them."""
+
+
+@dataclass(frozen=True)
+class ImageSplit:
+    """``images`` (N, C, H, W) uint8; ``labels`` (N,) int64, or None where the data set has none."""
+
+    images: Tensor
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Three disjoint parts of one data set. ``source`` is a Hub address or a file name without its path."""
+
+    train: ImageSplit
+    validation: ImageSplit
+    test: ImageSplit
+    classes: tuple[str, ...]
+    name: str
+    terms: str | None
+    source: str
+
+
+@dataclass(frozen=True)
+class HubImages:
+    """Where a data set lives on the Hub, the columns to read, its terms of use and its classes."""
+
+    repo: str
+    image: str
+    label: str
+    terms: str
+    classes: tuple[str, ...]
+
+
+CLOTHES = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
+THINGS = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"
+KNOWN = {
+    "mnist": HubImages("ylecun/mnist", "image", "label", "CC BY-SA 3.0", tuple("0123456789")),
+    "fashion": HubImages(
+        "zalando-datasets/fashion_mnist", "image", "label", "MIT", tuple(CLOTHES.split(","))
+    ),
+    "cifar10": HubImages(
+        "uoft-cs/cifar10", "img", "label", "none stated; cite Krizhevsky 2009", tuple(THINGS.split(","))
+    ),
+}
+
+
+@dataclass
+class _Table:
+    """What a reader found: N pictures (H, W, C) uint8, and N labels and split codes where there are any."""
+
+    pictures: Array | Iterable[Array]
+    labels: Sequence[Any] | Array | None = None
+    split: Array | None = None
+    classes: tuple[str, ...] | None = None
+
+
+def load_images(
+    data: str,
+    *,
+    channels: int | None = None,
+    size: int | None = None,
+    validation: int | float | None = None,
+    seed: int = 0,
+) -> ImageData:
+    """Load a labelled or unlabelled set of images, divided into train, validation and test.
+
+    Args:
+        data: a name in ``KNOWN``, a Hub data set ``OWNER/NAME``, a ``.npz``, ``.csv``, ``.csv.gz`` or
+            ``.parquet`` file, or a folder (one that is called like a known name: ``./mnist``).
+        channels: 1 or 3; None keeps grey what is all grey.
+        size: pixels of the longer side; the other one is padded with black. None: all must have one size.
+        validation: how many (int) or which part (float) of train to hold out where the data set has no
+            validation split; None: a tenth, at most 5,000. A missing test split is a tenth as well.
+        seed: chooses what is held out, in proportion to the classes.
+
+    Raises:
+        DataError: unknown, unreachable, unreadable or unusable data, in one sentence.
+    """
+    if channels not in (None, 1, 3):
+        raise DataError(f"channels must be 1 or 3, not {channels}")
+    if size is not None and not 1 <= size <= math.isqrt(MAX_PIXELS):
+        raise DataError(f"size must be 1 to {math.isqrt(MAX_PIXELS)} pixels, not {size}")
+    table, name, terms, source = _find(data)
+    images = _stack(table.pictures, channels, size, name)
+    labels, classes = _index_labels(table, len(images), name)
+    rows = _divide(table.split, labels, len(images), validation, seed, name)
+    train, held, test = (_take(images, labels, part) for part in rows)
+    return ImageData(train, held, test, classes, name, terms, source)
+
+
+def _find(data: str) -> tuple[_Table, str, str | None, str]:
+    """The table behind ``data``, its name, terms and source."""
+    path = Path(data).expanduser()
+    if data not in KNOWN and path.is_dir():
+        return _read_folder(path), path.resolve().name, None, path.resolve().name
+    if data not in KNOWN and path.is_file():
+        return _read_file(path), path.name.split(".")[0], None, path.name
+    if data in KNOWN or re.fullmatch(r"\w[\w.-]*/[\w.-]+", data) and _suffix(path) not in READERS:
+        return _read_hub(data)
+    if "/" in data or _suffix(path) in READERS:
+        raise DataError(f"there is no file or folder {data}")
+    raise DataError(
+        f"unknown data set {data!r}: give one of {', '.join(KNOWN)}, a Hub data set OWNER/NAME, "
+        f"a {', '.join(READERS)} file or a folder of images"
+    )
+
+
+# ---- readers ----
+
+
+def _suffix(path: Path) -> str:
+    return "".join(path.suffixes[-2 if path.suffix.lower() == ".gz" else -1 :]).lower()
+
+
+def _read_file(path: Path) -> _Table:
+    if _suffix(path) not in READERS:
+        raise DataError(f"{path.name} is none of {', '.join(READERS)}, nor a folder of images")
+    return READERS[_suffix(path)](path)
+
+
+def _read_npz(path: Path) -> _Table:
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path.name} is not a .npz archive")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_bytes(sum(entry.file_size for entry in archive.infolist()), path.name)
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {key: np.asarray(arrays[key]) for key in NPZ_KEYS if key in arrays.files}
+    except DataError:
+        raise
+    except (ValueError, OSError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as e:
+        raise DataError(f"{path.name} cannot be read: {_sentence(e)}") from e
+    if "jpeg" in found and "offset" in found:
+        pictures: Array | Iterable[Array] = _jpeg_stream(found["jpeg"], found["offset"], path.name)
+    elif "images" in found:
+        pictures = _as_uint8(found["images"], path.name)
+    else:
+        raise DataError(f"{path.name} holds no array called images")
+    classes = tuple(str(c) for c in found["classes"].ravel()) if "classes" in found else None
+    return _Table(pictures, found.get("labels"), found.get("split"), classes)
+
+
+NPZ_KEYS = ("images", "jpeg", "offset", "labels", "split", "classes")
+
+
+def _jpeg_stream(jpeg: Array, offset: Array, name: str) -> Iterator[Array]:
+    """Pictures one after the other in ``jpeg``, (bytes,) uint8; the i-th ends at ``offset[i + 1]``."""
+    whole = offset.ndim == 1 and offset.dtype.kind in "iu" and jpeg.ndim == 1 and jpeg.dtype == np.uint8
+    bounds = offset.astype(np.int64) if whole else np.zeros(0, np.int64)
+    if not len(bounds) or (np.diff(bounds, prepend=0) < 0).any() or bounds[-1] > len(jpeg):
+        raise DataError(f"{name}: offset does not cut jpeg into pictures")
+    pairs = itertools.pairwise(bounds.tolist())
+    return (_decode(jpeg[a:b].tobytes(), f"image {i} of {name}") for i, (a, b) in enumerate(pairs))
+
+
+def _as_uint8(images: Array, name: str) -> Array:
+    """Integers up to 255 or floats in [0, 1] as pixels: (N, H, W) or (N, H, W, C) -> (N, H, W, C) uint8."""
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise DataError(f"{name}: images are {images.shape}, not (N, H, W) or (N, H, W, 1 or 3)")
+    if not images.size:
+        raise DataError(f"{name} is empty")
+    if images.dtype.kind not in "biuf":
+        raise DataError(f"{name}: pixels are not numbers but {images.dtype}")
+    low, high = float(images.min()), float(images.max())
+    if not math.isfinite(low) or not math.isfinite(high):
+        raise DataError(f"{name} has NaN or infinite pixels")
+    top = 1 if images.dtype.kind in "bf" else 255
+    if low < 0 or high > top:
+        raise DataError(f"{name}: pixels are {low:g} to {high:g}, not integers in 0..255 or floats in [0, 1]")
+    return images.astype(np.uint8, copy=False) if top == 255 else np.rint(images * 255.0).astype(np.uint8)
+
+
+def _read_csv(path: Path) -> _Table:
+    import pandas
+
+    try:
+        frame = pandas.read_csv(path, dtype={"path": str})
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path.name} is not a comma-separated table: {_sentence(error)}") from error
+    if frame.empty:
+        raise DataError(f"{path.name} is empty")
+    labels = frame["label"].to_numpy() if "label" in frame else None
+    split = _split_codes(frame["split"].tolist(), path.name) if "split" in frame else None
+    if "path" not in frame:
+        return _Table(_pixel_columns(frame, path.name), labels, split)
+    return _Table((_decode(path.parent / str(file), str(file)) for file in frame["path"]), labels, split)
+
+
+def _pixel_columns(frame: Any, name: str) -> Array:
+    """Columns pixel0, pixel1, ... (or from pixel1 on) as square grey pictures, (N, S, S, 1)."""
+    numbers = sorted(int(c[5:]) for c in frame.columns if re.fullmatch(r"pixel\d+", c))
+    if not numbers:
+        raise DataError(f"{name} has neither a column path nor columns pixel0, pixel1, ...")
+    side = math.isqrt(len(numbers))
+    if side**2 != len(numbers) or numbers[-1] - numbers[0] + 1 != len(numbers):
+        raise DataError(f"{name}: its {len(numbers)} pixel columns do not make a square picture")
+    return _as_uint8(frame[[f"pixel{i}" for i in numbers]].to_numpy().reshape(-1, side, side), name)
+
+
+def _split_codes(words: Sequence[Any], name: str) -> Array:
+    if unknown := {str(w) for w in words} - set(SPLITS):
+        raise DataError(f"{name}: unknown split {min(unknown)!r}, not one of {', '.join(SPLITS)}")
+    return np.array([SPLITS[w] for w in words])
+
+
+def _read_parquet(path: Path) -> _Table:
+    import pyarrow.parquet
+    from datasets import Dataset
+    from datasets.table import InMemoryTable
+
+    try:
+        meta = pyarrow.parquet.read_metadata(path)
+        _check_bytes(sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups)), path.name)
+        rows = Dataset(InMemoryTable(pyarrow.parquet.read_table(path)))
+    except DataError:
+        raise
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path.name} is not a .parquet file: {_sentence(error)}") from error
+    table = _read_rows(rows, path.name)
+    if "split" in rows.column_names:
+        table.split = _split_codes(rows["split"][:], path.name)
+    return table
+
+
+READERS = {".npz": _read_npz, ".csv": _read_csv, ".csv.gz": _read_csv, ".parquet": _read_parquet}
+
+
+def _read_rows(rows: Any, name: str, image: str | None = None, label: str | None = None) -> _Table:
+    """A ``datasets.Dataset``; columns that are not named are found by their feature types."""
+    import datasets
+
+    features = rows.features
+    image = image or next((c for c, f in features.items() if _holds_images(f)), None)
+    if image not in features:
+        raise DataError(f"{name} has no column of images: its columns are {', '.join(features)}")
+    if isinstance(features[image], datasets.Image):
+        rows = rows.cast_column(image, datasets.Image(decode=False))
+    named = [c for c, f in features.items() if isinstance(f, datasets.ClassLabel)]
+    plain = [c for c in ("label", "labels") if isinstance(features.get(c), datasets.Value)]
+    label = label or next(iter(named + plain), None)
+    values = enumerate(row[image] for row in rows.select_columns([image]))
+    pictures = (_decode(_encoded(value), f"image {i} of {name}") for i, value in values)
+    classes = tuple(features[label].names) if label in named else None
+    return _Table(pictures, rows[label][:] if label else None, classes=classes)
+
+
+def _holds_images(feature: Any) -> bool:
+    import datasets
+
+    if isinstance(feature, dict):
+        feature = feature.get("bytes")
+    binary = isinstance(feature, datasets.Value) and feature.dtype in ("binary", "large_binary")
+    return binary or isinstance(feature, datasets.Image)
+
+
+def _encoded(value: Any) -> bytes | Path:
+    """The Hub's cell {"bytes", "path"}: small files are inside, those of image folders lie in its cache."""
+    if isinstance(value, dict):
+        value = value["bytes"] or Path(value.get("path") or "")
+    return value if isinstance(value, (bytes, Path)) else b""
+
+
+def _read_folder(path: Path) -> _Table:
+    """Images in class folders, below train/, validation/ and test/ or not; a flat folder has no labels."""
+    parts = [(SPLITS[d.name.lower()], d) for d in _folders(path) if d.name.lower() in SPLITS]
+    if TRAIN not in dict(parts):
+        parts = [(TRAIN, path)]
+    found = [(file, label, code) for code, top in parts for file, label in _labelled_files(top)]
+    if not found:
+        raise DataError(f"folder {path.name} is empty: it holds no {', '.join(sorted(IMAGE_SUFFIXES))}")
+    files, labels, codes = zip(*found, strict=True)
+    pictures = (_decode(file, str(file.relative_to(path))) for file in files)
+    return _Table(pictures, None if set(labels) == {None} else labels, np.array(codes))
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(d for d in path.iterdir() if d.is_dir() and not d.name.startswith((".", "__")))
+
+
+def _labelled_files(top: Path) -> Iterator[tuple[Path, str | None]]:
+    for folder in (top, *_folders(top)):
+        for file in sorted(folder.glob("*") if folder == top else folder.rglob("*")):
+            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."):
+                yield file, None if folder == top else folder.name
+
+
+# ---- the Hub ----
+
+
+def _read_hub(data: str) -> tuple[_Table, str, str | None, str]:
+    known = KNOWN.get(data)
+    repo = known.repo if known else data
+    splits, terms = _fetch(repo)
+    parts = {SPLITS[word]: rows for word, rows in splits.items() if word in SPLITS}
+    if TRAIN not in parts:
+        raise DataError(f"Hub data set {repo} has no train split, only {', '.join(splits)}")
+    columns = (known.image, known.label) if known else (None, None)
+    tables = [_read_rows(rows, repo, *columns) for rows in parts.values()]
+    labels = [t.labels for t in tables if t.labels is not None]
+    table = _Table(
+        itertools.chain.from_iterable(t.pictures for t in tables),
+        list(itertools.chain.from_iterable(labels)) if labels else None,
+        np.repeat(list(parts), [len(rows) for rows in parts.values()]),
+        known.classes if known else tables[0].classes,
+    )
+    return table, data, known.terms if known else terms, f"https://huggingface.co/datasets/{repo}"
+
+
+def _fetch(repo: str) -> tuple[dict[str, Any], str | None]:
+    """All splits of a Hub data set and the licence on its card; the cached ones without network."""
+    import datasets
+
+    reachable, terms = _ask_hub(repo)
+    try:
+        with nullcontext() if reachable else _cache_only():
+            return dict(datasets.load_dataset(repo)), terms
+    except Exception as error:
+        if _disk_full(error):
+            reason = f"the disk is full: Hub data set {repo} does not fit in the cache"
+        elif reachable:
+            reason = f"Hub data set {repo} cannot be loaded: {_sentence(error)}"
+        else:
+            reason = (
+                f"the Hub cannot be reached (no network?) and {repo} is not cached; a local .npz works too"
+            )
+        raise DataError(reason) from error
+
+
+def _ask_hub(repo: str) -> tuple[bool, str | None]:
+    """Whether the Hub answers, and the licence that it states for the data set."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        card = HfApi().dataset_info(repo, timeout=HUB_TIMEOUT).card_data
+    except GatedRepoError as error:
+        raise DataError(f"Hub data set {repo} is gated: ask for access, then `hf auth login`") from error
+    except RepositoryNotFoundError as error:
+        raise DataError(f"{repo} is neither a file or folder here nor a data set on the Hub") from error
+    except Exception:  # httpx's, httpx2's or requests' errors, by the version of huggingface_hub
+        return False, None
+    return True, str(card.license) if card is not None and card.license else None
+
+
+def _disk_full(error: BaseException | None) -> bool:
+    while error is not None:
+        if getattr(error, "errno", None) == errno.ENOSPC or "disk space" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _sentence(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+@contextmanager
+def _cache_only() -> Iterator[None]:
+    """Keeps ``datasets`` from asking the Hub again, five times, before it looks in its cache."""
+    from datasets import config
+
+    before, config.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE = before
+
+
+# ---- pixels ----
+
+
+def _check_bytes(size: int, name: str) -> None:
+    if size > MAX_BYTES:
+        raise DataError(f"{name} unpacks to {size:,} bytes, more than the limit of {MAX_BYTES:,}")
+
+
+def _decode(source: bytes | Path, name: str) -> Array:
+    """One image file as (H, W, C) uint8, upright, on black where it is transparent; C is 1 for grey files."""
+    try:
+        with Image.open(source if isinstance(source, Path) else io.BytesIO(source), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{name} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
+            return _pixels(ImageOps.exif_transpose(image))
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"there is no image file {name}") from error
+    except Exception as error:  # on damaged bytes Pillow's plugins raise nearly anything
+        raise DataError(f"{name} is not a readable image") from error
+
+
+def _pixels(image: Image.Image) -> Array:
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
+        return (np.asarray(image) >> 8).astype(np.uint8)[..., None]
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit pixels have no known white")
+    if image.has_transparency_data:
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image.convert("RGBA"))
+    return np.array(image.convert(mode)).reshape(image.height, image.width, -1)
+
+
+def _stack(pictures: Array | Iterable[Array], channels: int | None, size: int | None, name: str) -> Array:
+    """Pictures as one array (N, H, W, C) uint8, of one size and one number of channels."""
+    if isinstance(pictures, np.ndarray):
+        given = (*pictures.shape[1:3], pictures.shape[3])
+        if given == (size or given[0], size or given[1], channels or given[2]):
+            return pictures
+    rows: list[Array] = []
+    total = 0
+    for picture in pictures:
+        rows.append(picture if size is None else _fit(picture, size))
+        total += rows[-1].nbytes
+        _check_bytes(total, name)
+    shapes = {row.shape[:2] for row in rows}
+    if not rows:
+        raise DataError(f"{name} is empty")
+    if len(shapes) > 1:
+        raise DataError(f"{name}: images differ in size, pass --size to scale them")
+    channels = channels or max(row.shape[2] for row in rows)
+    out = np.empty((len(rows), *shapes.pop(), channels), np.uint8)
+    for i, row in enumerate(rows):
+        out[i] = _luma(row) if row.shape[2] > channels else row
+    return out
+
+
+def _luma(picture: Array) -> Array:
+    """(H, W, 3) -> (H, W, 1) by ITU-R 601, in the integers that Pillow uses."""
+    grey: Array = (picture * np.array([19595, 38470, 7471], np.uint32)).sum(-1, keepdims=True)
+    return ((grey + 0x8000) >> 16).astype(np.uint8)
+
+
+def _fit(picture: Array, size: int) -> Array:
+    """(H, W, C) -> (size, size, C): the longer side scaled to ``size``, the other padded with black."""
+    height, width, channels = picture.shape
+    scale = size / max(height, width)
+    if scale != 1:
+        image = Image.fromarray(picture[..., 0] if channels == 1 else picture)
+        width, height = (max(1, round(side * scale)) for side in (width, height))
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        picture = np.asarray(image).reshape(height, width, channels)
+    top, left = (size - height) // 2, (size - width) // 2
+    frame = np.zeros((size, size, channels), np.uint8)
+    frame[top : top + height, left : left + width] = picture
+    return frame
+
+
+# ---- labels and splits ----
+
+
+def _index_labels(table: _Table, n: int, name: str) -> tuple[Array | None, tuple[str, ...]]:
+    """Labels as indices (N,) int64 into the classes; without given classes these are the sorted labels."""
+    if table.labels is None:
+        return None, ()
+    labels = np.asarray(table.labels)
+    if labels.shape != (n,):
+        raise DataError(f"{name} has {n} images but labels of shape {labels.shape}")
+    if labels.dtype.kind == "f" and (labels == np.rint(labels)).all():
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels):
+        labels = labels.astype(str)
+    if labels.dtype.kind not in "biuU" or (labels.dtype.kind == "i" and labels.min() < 0):
+        raise DataError(f"{name}: some labels are missing, negative or neither whole numbers nor words")
+    if table.classes is None:
+        values, index = np.unique(labels, return_inverse=True)
+        return index.astype(np.int64), tuple(str(v) for v in values)
+    position: dict[Any, int] = {word: i for i, word in enumerate(table.classes)}
+    if labels.dtype.kind != "U":
+        position = {i: i for i in range(len(table.classes))}
+    if unknown := set(labels.tolist()) - set(position):
+        raise DataError(f"{name}: label {min(unknown)!r} is not one of its {len(table.classes)} classes")
+    return np.array([position[label] for label in labels.tolist()], np.int64), table.classes
+
+
+def _divide(
+    split: Array | None, labels: Array | None, n: int, validation: int | float | None, seed: int, name: str
+) -> tuple[Array, Array, Array]:
+    """Row numbers of train, validation and test, each in the order of the data."""
+    codes = np.zeros(n, np.int64) if split is None else split
+    if codes.shape != (n,) or not np.isin(codes, (TRAIN, TEST, VALIDATION)).all():
+        raise DataError(f"{name}: split must be {n} times 0 (train), 1 (test) or 2 (validation)")
+    train, test, held = (np.flatnonzero(codes == code) for code in (TRAIN, TEST, VALIDATION))
+    rng = np.random.default_rng(seed)
+    tenth = max(1, len(train) // 10)
+    if not len(test):
+        train, test = _hold_out(train, labels, tenth, rng, name)
+    if not len(held):
+        count = min(5000, tenth) if validation is None else validation
+        wanted = count * len(train) if isinstance(count, float) else count
+        train, held = _hold_out(train, labels, wanted, rng, name)
+    return train, held, test
+
+
+def _hold_out(
+    rows: Array, labels: Array | None, count: int | float, rng: np.random.Generator, name: str
+) -> tuple[Array, Array]:
+    """Take ``count`` of ``rows``, from each class its share (to within one): what stays, what was taken."""
+    if not 1 <= count <= len(rows) - 1:
+        raise DataError(f"{name}: cannot hold out {count:g} of {len(rows)} training images")
+    count = round(count)
+    order = rng.permutation(rows)
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+    taken = order[((np.arange(count) + 0.5) * len(rows) / count).astype(np.int64)]
+    return np.setdiff1d(rows, taken), np.sort(taken)
+
+
+def _take(images: Array, labels: Array | None, rows: Array) -> ImageSplit:
+    pixels = torch.from_numpy(images[rows]).permute(0, 3, 1, 2).contiguous()
+    return ImageSplit(pixels, None if labels is None else torch.from_numpy(labels[rows]))

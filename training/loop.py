@@ -1,0 +1,270 @@
+"""One training loop for every model, on Accelerate: one process or many, CPU or GPU.
+
+The loop owns batches, schedule, precision, clipping, logging and checkpoints; a model package brings a ``step`` that
+turns example indices into a loss. A run killed at any moment continues with the same command and ends with the same
+weights: checkpoints hold everything that the next step reads, and replace each other atomically.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+# (prepared model, example indices (B,), progress of the run in [0, 1)) -> "loss" and whatever is worth logging
+Step = Callable[[nn.Module, Tensor, float], dict[str, Tensor]]
+
+
+class RunError(RuntimeError):
+    """A run that cannot go on; the message says why and what would work."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How to train.
+
+    Args:
+        epochs: passes over the training examples.
+        batch: examples a step, over all processes.
+        lr: peak learning rate of AdamW; linear warm-up, then a cosine to zero.
+        weight_decay: decoupled weight decay.
+        clip: largest gradient norm.
+        warmup: steps of warm-up.
+        precision: "bf16" autocast or "no" (float32); "auto" takes bf16 where the processor has it.
+        checkpoint_every: seconds between checkpoints, taken at the next end of an epoch.
+        seed: of weights, batches and noise.
+    """
+
+    epochs: int = 30
+    batch: int = 256
+    lr: float = 4e-3
+    weight_decay: float = 1e-4
+    clip: float = 200.0
+    warmup: int = 100
+    precision: str = "auto"
+    checkpoint_every: float = 60.0
+    seed: int = 0
+
+
+@dataclass
+class Clock:
+    """Where a run stands; travels with its checkpoints."""
+
+    epoch: int = 0
+    step: int = 0
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+def fit(
+    model: nn.Module,
+    step: Step,
+    examples: int,
+    config: LoopConfig,
+    output: Path,
+    *,
+    validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    state: tuple[Any, ...] = (),
+    end_of_epoch: Callable[[Accelerator], None] | None = None,
+    description: dict[str, Any] | None = None,
+) -> Clock:
+    """Train ``model`` in place; returns the time it took.
+
+    Args:
+        step: see ``Step``; ``examples`` are numbered from 0.
+        output: gets ``log.jsonl`` (one line an epoch) and, while running, ``checkpoint/``.
+        validate: measured after each epoch on the main process and logged.
+        state: objects with ``state_dict`` and ``load_state_dict`` that checkpoints keep too.
+        end_of_epoch: called on every process before a checkpoint, to make ``state`` agree.
+        description: whatever identifies the run; resuming under another one is refused.
+
+    Raises:
+        RunError: another run's checkpoint in ``output``, a loss that is not finite, a full disk.
+    """
+    accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
+    set_seed(config.seed, device_specific=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True
+    )
+    clock = Clock()
+    prepared, optimizer = accelerator.prepare(model, optimizer)
+    accelerator.register_for_checkpointing(clock, *state)
+    recipe = {"loop": asdict(config), "processes": accelerator.num_processes, **(description or {})}
+    resume(accelerator, output, recipe)
+
+    steps = max(1, examples // config.batch)
+    total = steps * config.epochs
+    saved = time.monotonic()
+    with _bar(accelerator, total, clock.step) as advance:
+        while clock.epoch < config.epochs:
+            started = time.process_time(), time.perf_counter()
+            prepared.train()
+            sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
+            for index in batches(accelerator, examples, clock.epoch, config):
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(clock.step, total, config)
+                losses = _update(accelerator, prepared, optimizer, step, index, clock.step / total, config)
+                for name, value in losses.items():
+                    sums[name] = sums[name] + value.detach().float().cpu()
+                clock.step += 1
+                advance(losses["loss"].detach())
+            clock.epoch += 1
+            clock.cpu_seconds += time.process_time() - started[0]
+            clock.wall_seconds += time.perf_counter() - started[1]
+            if end_of_epoch is not None:
+                end_of_epoch(accelerator)
+            record = {**asdict(clock), **{k: round(float(v) / steps, 4) for k, v in sums.items()}}
+            if accelerator.is_main_process:
+                prepared.eval()
+                record |= {
+                    f"validation_{k}": round(v, 4) for k, v in (validate(model) if validate else {}).items()
+                }
+                log(output, record)
+            accelerator.wait_for_everyone()
+            if clock.epoch == config.epochs or time.monotonic() - saved > config.checkpoint_every:
+                checkpoint(accelerator, output, recipe)
+                saved = time.monotonic()
+    model.eval()
+    return clock
+
+
+def learning_rate(step: int, total: int, config: LoopConfig) -> float:
+    """Linear warm-up, then a cosine to zero (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
+    warm = min(1.0, (step + 1) / max(1, min(config.warmup, total // 5)))
+    return config.lr * warm * 0.5 * (1 + math.cos(math.pi * step / total))
+
+
+def batches(accelerator: Accelerator, examples: int, epoch: int, config: LoopConfig) -> Iterator[Tensor]:
+    """Indices of one epoch, shuffled by seed and epoch; each process keeps its own share of the examples.
+
+    A fixed share lets a process keep per-example state (a pose cache). An incomplete last batch is left out.
+    """
+    processes, rank = accelerator.num_processes, accelerator.process_index
+    own = torch.arange(rank, examples - examples % processes or examples, processes)
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+    order = own[torch.randperm(len(own), generator=generator)]
+    share = max(1, config.batch // processes)
+    for i in range(max(1, examples // config.batch)):
+        yield order[i * share : (i + 1) * share]
+
+
+def _update(
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: Step,
+    index: Tensor,
+    progress: float,
+    config: LoopConfig,
+) -> dict[str, Tensor]:
+    with accelerator.autocast():
+        losses = step(model, index, progress)
+    if not losses["loss"].isfinite():
+        raise RunError("the loss is no longer a finite number: lower --lr, or train with --precision no")
+    optimizer.zero_grad()
+    accelerator.backward(losses["loss"])
+    accelerator.clip_grad_norm_(model.parameters(), config.clip)
+    optimizer.step()
+    return losses
+
+
+# Files -------------------------------------------------------------------------------------------------------------
+
+
+def checkpoint(accelerator: Accelerator, output: Path, recipe: dict[str, Any]) -> None:
+    """Save the run's state beside the last one, then swap: a kill leaves one complete checkpoint or the other."""
+    fresh, kept = output / "checkpoint.new", output / "checkpoint"
+    if accelerator.is_main_process:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+    accelerator.wait_for_everyone()
+    try:
+        accelerator.save_state(str(fresh))
+        if accelerator.is_main_process:
+            (fresh / "recipe.json").write_text(json.dumps(recipe, indent=1, sort_keys=True))
+            (fresh / "complete").touch()
+            shutil.rmtree(output / "checkpoint.old", ignore_errors=True)
+            if kept.exists():
+                kept.rename(output / "checkpoint.old")
+            fresh.rename(kept)
+            shutil.rmtree(output / "checkpoint.old", ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise RunError(
+            f"could not save a checkpoint ({error.strerror or error}): free some disk space"
+        ) from error
+    accelerator.wait_for_everyone()
+
+
+def resume(accelerator: Accelerator, output: Path, recipe: dict[str, Any]) -> bool:
+    """Load the newest complete checkpoint of ``output``, if there is one; ``RunError`` if it is another run's."""
+    found = [output / n for n in ("checkpoint", "checkpoint.new", "checkpoint.old")]
+    folder = next((f for f in found if (f / "complete").exists()), None)
+    if folder is None:
+        return False
+    if json.loads((folder / "recipe.json").read_text()) != json.loads(json.dumps(recipe)):
+        raise RunError(
+            f"{output} holds a run with other settings: use the same settings, another --output, or delete it"
+        )
+    accelerator.load_state(str(folder))
+    return True
+
+
+def log(output: Path, record: dict[str, Any]) -> None:
+    """Append one line to ``log.jsonl``."""
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / "log.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def _precision(wanted: str) -> str:
+    if wanted not in ("auto", "bf16", "no"):
+        raise RunError(f"unknown precision {wanted!r}: choose auto, bf16 or no")
+    if wanted != "auto":
+        return wanted
+    fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else _cpu_has_bf16()
+    return "bf16" if fast else "no"
+
+
+def _cpu_has_bf16() -> bool:
+    # torch's own probe; without the instructions bf16 is emulated and several times slower than float32.
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+class _bar:
+    """Progress bar on the main process; an untended log gets none."""
+
+    def __init__(self, accelerator: Accelerator, total: int, done: int) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        shown = accelerator.is_main_process and os.isatty(2)
+        self.progress = Progress(*columns, disable=not shown, refresh_per_second=2)
+        self.task = self.progress.add_task("loss -", total=total, completed=done)
+
+    def __enter__(self) -> Callable[[Tensor], None]:
+        self.progress.start()
+        return self.advance
+
+    def advance(self, loss: Tensor) -> None:
+        self.progress.update(self.task, advance=1, description=f"loss {float(loss):.3f}")
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
