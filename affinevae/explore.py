@@ -153,7 +153,7 @@ def walk_grid(
 
 
 def walk_frames(
-    model: AffineVAE, start: tuple[Tensor, Tensor], end: tuple[Tensor, Tensor], steps: int = 16
+    model: AffineVAE, start: tuple[Tensor, Tensor], end: tuple[Tensor, Tensor], steps: int = 12
 ) -> Tensor:
     """Frames of a walk there and back: the shape first, then the orientation. ``(4 steps, C, S, S)``."""
     ramp = 0.5 - 0.5 * torch.cos(torch.linspace(0, math.pi, steps))

@@ -203,6 +203,7 @@ class Train:
         channels: 1 grey, 3 RGB; as the data if left out.
         width: units of the dense layers.
         features: channels of the convolutions.
+        blocks: residual blocks in the encoder and in the decoder.
         validation: images of the validation split that are measured after each epoch.
         measure: run ``affinevae.evaluate`` at the end.
     """
@@ -215,8 +216,9 @@ class Train:
     fresh: bool = False
     size: int | None = None
     channels: int | None = None
-    width: int = 512
+    width: int = 384
     features: int = 16
+    blocks: int = 2
     validation: int = 2000
     measure: bool = True
     poses: PoseTraining = field(default_factory=PoseTraining)
@@ -249,6 +251,7 @@ def build(options: Train, data: ImageData) -> AffineVAE:
         options.group,
         options.width,
         options.features,
+        options.blocks,
         classes=data.classes,
     )
 
@@ -316,6 +319,7 @@ def describe(options: Train) -> dict[str, Any]:
         "fresh": options.fresh,
         "width": options.width,
         "features": options.features,
+        "blocks": options.blocks,
         "poses": asdict(options.poses),
     }
 

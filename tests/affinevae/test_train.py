@@ -1,0 +1,193 @@
+"""Training takes shape and orientation apart, survives a kill, and leaks nothing from search to weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from affinevae import AffineVAE
+from affinevae.affine import GROUPS
+from affinevae.evaluate import encode_all, turned
+from affinevae.metrics import angle_summary, pose_errors, wrap
+from affinevae.train import PoseCache, PoseTraining, Train, TurnedImages, e_step, frame_size, make_step, train
+from shapes import shapes
+from training.command import command as run_command
+from training.datasets import ImageSplit
+from training.loop import LoopConfig, fit
+
+TINY = ("--width", "32", "--features", "4", "--latent-dim", "2", "--batch", "64", "--size", "24", "--turns", "rotation")
+
+
+@pytest.fixture(scope="module")
+def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    images, kind = shapes(700)
+    path = tmp_path_factory.mktemp("data") / "shapes.npz"
+    np.savez(path, images=images[:, 0].numpy(), labels=kind.numpy(), classes=np.array(["F", "L", "flag"]))
+    return path
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "affinevae.train", *map(str, arguments)]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment, timeout=240)
+
+
+def test_learns_orientation_of_generated_shapes(tmp_path: Path) -> None:
+    """The whole idea in under a minute: unknown orientations in, shape and pose out, no label used."""
+    images, kind = shapes(2000)
+    torch.manual_seed(0)
+    model = AffineVAE((24, 24), latent_dim=2, width=64, features=8)
+    source = TurnedImages(images, 24, "rotation", seed=0)
+    step = make_step(model, source, PoseCache(len(images), 1), PoseTraining(grid_fraction=0.2))
+    fit(model, step, len(images), LoopConfig(epochs=12, batch=64), tmp_path)
+    test_images, test_kind = shapes(400, seed=1)
+    split = ImageSplit(test_images, test_kind)
+    view, pose, _ = turned(split, 24, "rotation", 5, 400)
+    again, other, _ = turned(split, 24, "rotation", 6, 400)
+    first, second = encode_all(model, view), encode_all(model, again)
+    follow = wrap(second.pose - first.pose - (other - pose))[:, 0]
+    assert angle_summary(follow)["within_15"] > 0.9
+    assert pose_errors(first.pose[:, 0], pose[:, 0], test_kind)["within_15"] > 0.7
+    searched = (first.nll + first.pose_nats).mean()
+    fixed = encode_all(model, view, "none").nll.mean()
+    assert searched < 0.7 * fixed
+
+
+def test_search_sends_nothing_into_the_weights() -> None:
+    images, _ = shapes(64)
+    model = AffineVAE((24, 24), latent_dim=2, width=16, features=4)
+    source = TurnedImages(images, 24, "rotation", seed=0)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    for progress in (0.0, 0.9):
+        remembered = torch.zeros(64, 1, dtype=torch.long)
+        cells, table = e_step(model, source(torch.arange(64)), remembered, progress, PoseTraining())
+        assert not table.cost.requires_grad
+        assert cells.shape == (64, 1)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("group", ["none", "rigid", "affine"])
+def test_every_group_trains(group: str, tmp_path: Path) -> None:
+    images, _ = shapes(128)
+    model = AffineVAE((24, 24), latent_dim=2, width=16, features=4, group=group)
+    turns = "rotation" if group == "none" else group
+    source = TurnedImages(images, 24, turns, seed=0, fresh=group == "none")
+    cache = PoseCache(128, model.group.dim)
+    fit(model, make_step(model, source, cache, PoseTraining()), 128, LoopConfig(epochs=25, batch=32), tmp_path)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < 0.8 * losses[0]
+    if model.group.dim:  # the remembered poses are lattice points of the group
+        assert torch.equal(model.group.to_cells(model.group.from_cells(cache.cells)), cache.cells)
+
+
+def test_resume_after_kill_ends_with_the_same_weights(data_file: Path, tmp_path: Path) -> None:
+    options = ("--data", data_file, *TINY, "--epochs", "8", "--checkpoint-every", "0", "--measure", "False")
+    assert run(*options, "--output", tmp_path / "whole").returncode == 0
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    killed = subprocess.Popen(command(*options, "--output", tmp_path / "killed"), env=environment)
+    log = tmp_path / "killed" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while (not log.exists() or log.read_text().count("\n") < 3) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    assert run(*options, "--output", tmp_path / "killed").returncode == 0
+    whole, resumed = (AffineVAE.from_pretrained(tmp_path / n).state_dict() for n in ("whole", "killed"))
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+
+
+def test_the_command_writes_a_complete_folder(data_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model"
+    done = run("--data", data_file, *TINY, "--epochs", "2", "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in output.iterdir()} == {
+        "config.json", "model.safetensors", "metrics.json", "README.md", "map.safetensors", "log.jsonl"
+    }  # fmt: skip
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["test"]["n"] == 70
+    assert metrics["training"]["seed"] == 0
+    assert AffineVAE.from_pretrained(output).config.classes == ("F", "L", "flag")
+    assert "shapes" in (output / "README.md").read_text()
+    again = run("--data", data_file, *TINY, "--epochs", "2", "--output", output)
+    assert again.returncode == 0
+    other = run("--data", data_file, *TINY, "--epochs", "3", "--output", output)
+    assert other.returncode == 2
+    assert "another epochs" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--data", "nothing-here.npz"), "nothing-here"),
+        (("--data", "DATA", "--group", "twist"), "unknown pose group"),
+        (("--data", "DATA", "--turns", "twist"), "unknown --turns"),
+        (("--data", "DATA", "--size", "30"), "multiple of 4"),
+        (("--data", "DATA", "--size", "16"), "cannot lay"),
+        (("--data", "DATA", "--batch", "100000"), "smaller --batch"),
+        (("--data", "DATA", "--precision", "fp8"), "precision"),
+    ],
+)
+def test_bad_options_end_with_one_sentence(
+    arguments: tuple[str, ...],
+    sentence: str,
+    data_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    filled = [str(data_file) if a == "DATA" else a for a in arguments]
+    monkeypatch.setattr(sys, "argv", ["train", *filled, "--output", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stopped:
+        run_command(Train, train)
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert sentence in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_two_processes_agree(data_file: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m", "affinevae.train"]
+    options = ["--data", str(data_file), *TINY, "--epochs", "3", "--output", str(tmp_path / "two"), "--measure", "False"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(launch + options, capture_output=True, text=True, env=environment, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    facts = json.loads((tmp_path / "two" / "metrics.json").read_text())["training"]
+    lines = (tmp_path / "two" / "log.jsonl").read_text().splitlines()
+    assert len(lines) == 3  # only the main process writes
+    assert facts["validation_nats"] == pytest.approx(json.loads(lines[-1])["validation_nats"], rel=1e-3)
+
+
+def test_a_frame_holds_what_is_turned_in_it() -> None:
+    images, _ = shapes(50)
+    side = frame_size(images, "rotation")
+    assert side % 4 == 0
+    large = TurnedImages(images, side, "rotation", seed=0)
+    upright = TurnedImages(images, side, "none", seed=0)
+    every = torch.arange(50)
+    kept = large(every).sum((1, 2, 3)) / upright(every).sum((1, 2, 3))
+    assert kept.min() > 0.97
+    assert frame_size(images, "none") == 20
+
+
+def test_turned_images_stay_or_change() -> None:
+    images, _ = shapes(10)
+    every = torch.arange(10)
+    once = TurnedImages(images, 24, "rotation", seed=0)
+    fresh = TurnedImages(images, 24, "rotation", seed=0, fresh=True)
+    assert torch.equal(once(every), once(every))
+    assert not torch.equal(fresh(every), fresh(every))
+    assert GROUPS["rotation"].dim == once.poses.shape[1]
