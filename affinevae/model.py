@@ -117,7 +117,11 @@ class AffineVAE(
             tuple(size),
             channels,
             latent_dim,
-            group, width, features, blocks, scorer,
+            group,
+            width,
+            features,
+            blocks,
+            scorer,
             tuple(classes),  # type: ignore[arg-type]
         )
         self.config = config.check()

@@ -11,6 +11,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 GRID = 256  # strokes lie on an integer grid of this side, so that a link can carry them exactly
 DIRECTIONS = 32  # in which the extent is measured

@@ -18,6 +18,7 @@ from typing import Any
 from affinevae import AffineVAE
 from affinevae.evaluate import TEST_SEED, encode_all, read_metrics, turned
 from affinevae.train import Train, train
+from benchmarks.affine_vae import short_name
 from benchmarks.tables import markdown, write
 from training.command import command
 from training.datasets import ImageSplit, load_images
@@ -45,16 +46,16 @@ class LatentSize:
     data: str
     ours: tuple[int, ...] = (2, 4, 8, 16, 32)
     plain: tuple[int, ...] = (3, 5, 9, 12, 16, 24, 33)
-    epochs: int = 12
-    plain_epochs: int = 22
+    epochs: int = 10
+    plain_epochs: int = 20
     test: int = 10_000
     runs: Path = Path("runs")
-    output: Path = Path("runs/latent_size.json")
+    output: Path = Path("benchmarks/results/latent_size_mnist.json")
 
 
 def recipes(options: LatentSize) -> dict[str, Train]:
     """Every run of the curve."""
-    name = Path(options.data).name.split(".")[0].removesuffix("_mnist")
+    name = short_name(options.data)
     base = Train(options.data, options.runs, measure=False)
     ours = {
         f"{name}-rotation-{n}-short": replace(base, latent_dim=n, loop=LoopConfig(epochs=options.epochs))
@@ -103,7 +104,10 @@ def plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6.4, 3.8), layout="constrained")
-    for affine, label, colour, mark in ((True, "affine VAE", "#0072B2", "o"), (False, "plain VAE", "#D55E00", "s")):
+    for affine, label, colour, mark in (
+        (True, "affine VAE", "#0072B2", "o"),
+        (False, "plain VAE", "#D55E00", "s"),
+    ):
         points = sorted((r["numbers"], r["nats"]) for r in rows.values() if r["affine"] == affine)
         axes.plot(*zip(*points, strict=True), marker=mark, color=colour, label=label)
     axes.set_xscale("log", base=2)
@@ -128,7 +132,9 @@ def run(options: LatentSize) -> None:
     plot(rows, options.output.with_suffix(".png"))
     markdown(rows, COLUMNS)
     for latents, plain in needed.items():
-        print(f"{latents} affine latents reach what a plain VAE needs {f'{plain:.1f}' if plain else 'more than all'} for")
+        print(
+            f"{latents} affine latents reach what a plain VAE needs {f'{plain:.1f}' if plain else 'more than all'} for"
+        )
 
 
 if __name__ == "__main__":

@@ -32,6 +32,13 @@ from training.datasets import load_images
 from training.measure import commit, compare, machine
 
 BATCH = 256
+COLUMNS = {
+    "nats": "{:.2f}",
+    "within_15": "{:.1%}",
+    "median_degrees": "{:.2f}",
+    "cpu_ms": "{:.2f}",
+    "times_faster": "{:.1f}x",
+}
 
 # images (B, C, S, S) -> poses (B, P)
 Finder = Callable[[Tensor], Tensor]
@@ -53,7 +60,7 @@ class PoseSearch:
     model: str = "affinevae-mnist"
     images: int = 1024
     rounds: int = 5
-    output: Path = Path("runs/pose_search.json")
+    output: Path = Path("benchmarks/results/pose_search_mnist.json")
 
 
 def mean_loss(model: AffineVAE, image: Tensor, pose: Tensor) -> Tensor:
@@ -63,7 +70,13 @@ def mean_loss(model: AffineVAE, image: Tensor, pose: Tensor) -> Tensor:
 
 
 def restarts(
-    model: AffineVAE, image: Tensor, starts: int = 32, best: int = 8, steps: int = 20, lr: float = 0.03, seed: int = 0
+    model: AffineVAE,
+    image: Tensor,
+    starts: int = 32,
+    best: int = 8,
+    steps: int = 20,
+    lr: float = 0.03,
+    seed: int = 0,
 ) -> Tensor:
     """The thesis' search as intended: random starts, the best of each image refined by Adam, the best kept."""
     batch = len(image)
@@ -107,7 +120,9 @@ def finders(model: AffineVAE) -> dict[str, Finder]:
     """Every search of the table; the first row is the alternative that the claim is about."""
     rows: dict[str, Finder] = {
         "32 random starts, best 8, 20 Adam steps": partial(restarts, model),
-        "30 random starts, best 1, 20 Adam steps (2019)": partial(restarts, model, starts=30, best=1, lr=0.01),
+        "30 random starts, best 1, 20 Adam steps (2019)": partial(
+            restarts, model, starts=30, best=1, lr=0.01
+        ),
         "grid of 16": partial(grid, model, count=16),
         "grid of 16 + parabola": partial(grid, model, count=16, rounds=(2, 1)),
         "grid of 64": partial(grid, model, count=64),
@@ -121,7 +136,9 @@ def judge(model: AffineVAE, find: Finder, first: Tensor, second: Tensor, turn: T
     """Loss of the found poses, and how well they follow a known extra turn."""
     poses = [torch.cat([find(x) for x in images.split(BATCH)]) for images in (first, second)]
     with torch.no_grad():
-        loss = torch.cat([mean_loss(model, x, p) for x, p in zip(first.split(BATCH), poses[0].split(BATCH), strict=True)])
+        loss = torch.cat(
+            [mean_loss(model, x, p) for x, p in zip(first.split(BATCH), poses[0].split(BATCH), strict=True)]
+        )
     follow = angle_summary(wrap(poses[1] - poses[0])[:, 0] - turn)
     return {"nats": float(loss.mean()), "nats_std_error": float(loss.std() / len(loss) ** 0.5), **follow}
 
@@ -146,12 +163,12 @@ def run(options: PoseSearch) -> None:
     for name, row in results.items():
         row["cpu_ms"] = times[name].cpu_median_ms / BATCH
         row["times_faster"] = slow / times[name].cpu_median_ms
-    columns = {
-        "nats": "{:.2f}", "within_15": "{:.1%}", "median_degrees": "{:.2f}", "cpu_ms": "{:.2f}", "times_faster": "{:.1f}x"
-    }  # fmt: skip
     facts = {"n": len(first), "rounds": options.rounds, "batch": BATCH, "threads": 1, "data": data.name}
-    write(options.output, {**facts, "model": options.model, "machine": machine(), "commit": commit(), "rows": results})
-    markdown(results, columns)
+    write(
+        options.output,
+        {**facts, "model": options.model, "machine": machine(), "commit": commit(), "rows": results},
+    )
+    markdown(results, COLUMNS)
     print(json.dumps(facts))
 
 

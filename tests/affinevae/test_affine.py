@@ -63,7 +63,9 @@ def test_turning_there_and_back_gives_the_image(name: str) -> None:
 def test_rotations_compose_by_adding_angles() -> None:
     group = GROUPS["rotation"]
     a, b = torch.rand(2, 8, 1) * 6
-    torch.testing.assert_close(compose(group.matrix(a), group.matrix(b)), group.matrix(a + b), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        compose(group.matrix(a), group.matrix(b)), group.matrix(a + b), atol=1e-5, rtol=0
+    )
 
 
 def test_angles_are_counter_clockwise() -> None:

@@ -78,7 +78,11 @@ def test_a_walk_begins_and_ends_where_it_should_and_turns_the_short_way(model: A
 
 
 def test_a_place_on_the_map_is_between_its_neighbours() -> None:
-    codes = ex.Map(torch.tensor([[0.0, 0.0], [1.0, 0.0], [9.0, 9.0]]), torch.tensor([[0.0], [1.0], [50.0]]), torch.zeros(3))
+    codes = ex.Map(
+        torch.tensor([[0.0, 0.0], [1.0, 0.0], [9.0, 9.0]]),
+        torch.tensor([[0.0], [1.0], [50.0]]),
+        torch.zeros(3),
+    )
     assert ex.code_at(codes, torch.tensor([0.0, 0.0]), 2).item() == pytest.approx(0, abs=0.01)
     assert ex.code_at(codes, torch.tensor([0.5, 0.0]), 2).item() == pytest.approx(0.5)
     assert ex.code_at(codes, torch.tensor([0.5, 0.0]), 100).shape == (1, 1)

@@ -50,7 +50,9 @@ def test_leakage_inside_classes_is_seen_where_the_global_probe_is_blind() -> Non
 
 def test_invariance_ratio() -> None:
     assert metrics.invariance_ratio(RANDOM, RANDOM) == 0
-    assert metrics.invariance_ratio(RANDOM, torch.randn(600, 10, generator=GENERATOR)) == pytest.approx(1, abs=0.1)
+    assert metrics.invariance_ratio(RANDOM, torch.randn(600, 10, generator=GENERATOR)) == pytest.approx(
+        1, abs=0.1
+    )
 
 
 def test_pose_errors_ignore_one_zero_and_see_the_rest() -> None:
@@ -72,4 +74,6 @@ def test_each_class_may_have_its_own_zero() -> None:
 
 
 def test_angles_wrap() -> None:
-    assert metrics.angle_summary(torch.tensor([2 * math.pi - 0.1]))["median_degrees"] == pytest.approx(5.73, abs=0.01)
+    assert metrics.angle_summary(torch.tensor([2 * math.pi - 0.1]))["median_degrees"] == pytest.approx(
+        5.73, abs=0.01
+    )

@@ -42,7 +42,9 @@ def test_rate_is_the_rate_of_the_sampled_sigma() -> None:
     """KL and sampling use the same sigma: E_q[log q(z) - log p(z)] over samples equals the closed form."""
     mean, log_var = torch.tensor([[0.5, -1.0]]), torch.tensor([[-1.0, 0.3]])
     z = mean + torch.randn(200_000, 2, generator=torch.Generator().manual_seed(0)) * (0.5 * log_var).exp()
-    estimate = (gaussian_log_prob(z, mean, log_var) - gaussian_log_prob(z, torch.zeros(2), torch.zeros(2))).mean()
+    estimate = (
+        gaussian_log_prob(z, mean, log_var) - gaussian_log_prob(z, torch.zeros(2), torch.zeros(2))
+    ).mean()
     assert estimate == pytest.approx(gaussian_kl(mean, log_var).item(), abs=0.02)
 
 

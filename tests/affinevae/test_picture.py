@@ -24,7 +24,9 @@ from affinevae.picture import (
 )
 
 
-def written(size: tuple[int, int], box: tuple[int, int, int, int], ink: str = "black", paper: str = "white") -> Image.Image:
+def written(
+    size: tuple[int, int], box: tuple[int, int, int, int], ink: str = "black", paper: str = "white"
+) -> Image.Image:
     picture = Image.new("RGB", size, paper)
     ImageDraw.Draw(picture).rectangle(box, fill=ink)
     return picture
@@ -88,7 +90,9 @@ def test_far_corner_content_stays_in_the_frame() -> None:
 
 def test_strokes_are_framed_wherever_and_however_small_they_are() -> None:
     line = Stroke(((20, 20), (20, 120)))
-    images = [draw_strokes([s], 32) for s in (line, Stroke(((200, 100), (200, 160))), Stroke(((5, 5), (5, 250))))]
+    images = [
+        draw_strokes([s], 32) for s in (line, Stroke(((200, 100), (200, 160))), Stroke(((5, 5), (5, 250))))
+    ]
     for image in images:
         assert content(image) == pytest.approx(0.7 * 32, abs=2)
         assert center_of_mass(image).abs().max() < 0.03

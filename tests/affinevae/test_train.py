@@ -23,7 +23,20 @@ from training.command import command as run_command
 from training.datasets import ImageSplit
 from training.loop import LoopConfig, fit
 
-TINY = ("--width", "32", "--features", "4", "--latent-dim", "2", "--batch", "64", "--size", "24", "--turns", "rotation")
+TINY = (
+    "--width",
+    "32",
+    "--features",
+    "4",
+    "--latent-dim",
+    "2",
+    "--batch",
+    "64",
+    "--size",
+    "24",
+    "--turns",
+    "rotation",
+)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +98,9 @@ def test_every_group_trains(group: str, tmp_path: Path) -> None:
     turns = "rotation" if group == "none" else group
     source = TurnedImages(images, 24, turns, seed=0, fresh=group == "none")
     cache = PoseCache(128, model.group.dim)
-    fit(model, make_step(model, source, cache, PoseTraining()), 128, LoopConfig(epochs=25, batch=32), tmp_path)
+    fit(
+        model, make_step(model, source, cache, PoseTraining()), 128, LoopConfig(epochs=25, batch=32), tmp_path
+    )
     losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert losses[-1] < 0.8 * losses[0]
     if model.group.dim:  # the remembered poses are lattice points of the group
@@ -160,8 +175,27 @@ def test_bad_options_end_with_one_sentence(
 
 
 def test_two_processes_agree(data_file: Path, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m", "affinevae.train"]
-    options = ["--data", str(data_file), *TINY, "--epochs", "3", "--output", str(tmp_path / "two"), "--measure", "False"]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--num_processes",
+        "2",
+        "--cpu",
+        "-m",
+        "affinevae.train",
+    ]
+    options = [
+        "--data",
+        str(data_file),
+        *TINY,
+        "--epochs",
+        "3",
+        "--output",
+        str(tmp_path / "two"),
+        "--measure",
+        "False",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(launch + options, capture_output=True, text=True, env=environment, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,146 @@
+"""Claim: an affine VAE takes shape and orientation apart without labels, and describes images in fewer nats.
+
+    python -m benchmarks.affine_vae --data mnist
+
+Trains (or re-reads) affine VAEs and plain VAEs with as many numbers (latents + pose) for as much CPU time, measures
+both on the same turned test images, and prints mean and deviation over seeds. With ``--converged`` it adds one run of
+each that was trained several times longer, until its validation loss stood still.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from affinevae.affine import GROUPS
+from affinevae.card import ROWS, lookup
+from affinevae.evaluate import Evaluate, read_metrics
+from affinevae.evaluate import run as evaluate
+from affinevae.train import Train, train
+from benchmarks.tables import Rows, markdown, write
+from training.command import command
+from training.loop import LoopConfig
+from training.measure import commit, machine
+
+
+@dataclass(frozen=True)
+class AffineVAEClaim:
+    """Affine VAE against a plain VAE of as many numbers and as much compute.
+
+    Args:
+        data: data set.
+        latent_dim: of the affine VAE; the plain one gets as many more as the pose has numbers.
+        seeds: runs of each.
+        epochs: of the affine VAE, search included in its time.
+        plain_epochs: of the plain VAE, chosen for equal CPU time.
+        converged: also the long runs.
+        long_epochs: epochs of the long runs, affine and plain.
+        terms: terms of use of the data, for the model cards.
+        runs: folder of the trained models.
+        output: results; named after the data if left out.
+    """
+
+    data: str
+    latent_dim: int = 8
+    seeds: int = 3
+    epochs: int = 20
+    plain_epochs: int = 40
+    converged: bool = False
+    long_epochs: tuple[int, int] = (50, 110)
+    terms: str | None = None
+    runs: Path = Path("runs")
+    output: Path | None = None
+
+
+def short_name(data: str) -> str:
+    """ "fashion" for "some/fashion_mnist.npz"; a data set's name stays as it is."""
+    return Path(data).name.split(".")[0].removesuffix("_mnist")
+
+
+def recipes(options: AffineVAEClaim) -> dict[str, list[Train]]:
+    """The runs behind each row."""
+    name, plain_dim = short_name(options.data), options.latent_dim + GROUPS["rotation"].dim
+    base = Train(options.data, options.runs, measure=False)
+
+    def ours(tag: str, epochs: int, seed: int = 0) -> Train:
+        output = options.runs / f"{name}-rotation-{options.latent_dim}-{tag}"
+        return replace(
+            base, output=output, latent_dim=options.latent_dim, loop=LoopConfig(epochs=epochs, seed=seed)
+        )
+
+    def plain(tag: str, epochs: int, seed: int = 0) -> Train:
+        output = options.runs / f"{name}-none-{plain_dim}-{tag}"
+        loop = LoopConfig(epochs=epochs, seed=seed)
+        return replace(base, output=output, latent_dim=plain_dim, group="none", fresh=True, loop=loop)
+
+    rows = {
+        f"affine VAE, {options.latent_dim} latents + angle": [
+            ours(f"s{s}", options.epochs, s) for s in range(options.seeds)
+        ],
+        f"plain VAE, {plain_dim} latents": [
+            plain(f"s{s}", options.plain_epochs, s) for s in range(options.seeds)
+        ],
+    }
+    if options.converged:
+        first, second = options.long_epochs
+        rows["affine VAE, converged"] = [ours("long", first)]
+        rows["plain VAE, converged"] = [plain("long", second)]
+    return rows
+
+
+def measured(plan: Train, terms: str | None) -> dict[str, Any]:
+    """``metrics.json`` of a run, trained and evaluated first if need be."""
+    train(plan)
+    if "test" not in read_metrics(plan.output):
+        seed = plan.loop.seed
+        evaluate(Evaluate(str(plan.output), plan.data, plan.turns, seed=seed, terms=terms))
+    return read_metrics(plan.output)
+
+
+def summary(metrics: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Mean, deviation and n over seeds of every row of the model card, and of the CPU seconds of training."""
+    keys = [("test." + key, key) for _, key, _ in ROWS] + [("training.cpu_seconds", "cpu_seconds")]
+    result = {}
+    for path, key in keys:
+        values = [v for m in metrics if isinstance(v := lookup(m, path), int | float)]
+        if values:
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            result[key] = {"mean": statistics.fmean(values), "std": spread, "n": len(values)}
+    return result
+
+
+def as_table(summaries: dict[str, dict[str, dict[str, float]]]) -> Rows:
+    """One row a number, one column a model: "mean ± deviation"."""
+    titles = [*ROWS, ("training, CPU seconds", "cpu_seconds", "{:.0f}")]
+    rows: Rows = {}
+    for title, key, form in titles:
+        cells = {
+            model: form.format(s[key]["mean"])
+            + (f" ± {form.format(s[key]['std'])}" if s[key]["n"] > 1 else "")
+            for model, s in summaries.items()
+            if key in s
+        }
+        rows[title] = cells
+    return rows
+
+
+def run(options: AffineVAEClaim) -> None:
+    """Train and measure what is missing; print the table."""
+    plans = recipes(options)
+    every = {row: [measured(p, options.terms) for p in runs] for row, runs in plans.items()}
+    summaries = {row: summary(metrics) for row, metrics in every.items()}
+    facts = {
+        "data": short_name(options.data),
+        "seeds": options.seeds,
+        "machine": machine(),
+        "commit": commit(),
+    }
+    output = options.output or Path(f"benchmarks/results/affine_vae_{facts['data']}.json")
+    write(output, {**facts, "rows": summaries})
+    markdown(as_table(summaries), dict.fromkeys(summaries, "{}"))
+
+
+if __name__ == "__main__":
+    command(AffineVAEClaim, run)
