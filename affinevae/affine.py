@@ -83,11 +83,9 @@ class PoseGroup:
         """Lattice steps, ``(P,)``."""
         return torch.tensor([p.step for p in self.parameters], dtype=like.dtype, device=like.device)
 
-    def identity(self, n: int, like: Tensor | None = None) -> Tensor:
+    def identity(self, n: int) -> Tensor:
         """The pose that changes nothing, ``(n, P)``."""
-        return torch.zeros(
-            n, self.dim, **({} if like is None else {"dtype": like.dtype, "device": like.device})
-        )
+        return torch.zeros(n, self.dim)
 
     def to_cells(self, pose: Tensor) -> Tensor:
         """Nearest lattice point of each pose ``(..., P)``, as integers; angles wrap, the rest is clamped."""

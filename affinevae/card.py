@@ -80,7 +80,7 @@ def model_card(name: str, config: AffineVAEConfig, result: dict[str, Any]) -> st
     test, training = result["test"], result.get("training") or {}
     plain = config.group == "none"
     turned = "left as they are" if result["turns"] == "none" else "each turned by an unknown pose"
-    time = f"Training took {training['cpu_seconds']:.0f} CPU seconds ({training['epochs']} epochs), pose search included."
+    time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs), pose search included."
     return CARD.format(
         name=name,
         what="A plain VAE, the comparison for the affine VAE," if plain else "An affine VAE",
@@ -96,5 +96,5 @@ def model_card(name: str, config: AffineVAEConfig, result: dict[str, Any]) -> st
         n=test["n"],
         test_turned="" if result["turns"] == "none" else ", each turned once by an unknown pose",
         table=measured_table(test),
-        training=time if training else "",
+        training=time.format(**training) if training else "",
     )

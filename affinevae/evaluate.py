@@ -117,7 +117,9 @@ def reconstruction(model: AffineVAE, images: Tensor, code: Code) -> dict[str, fl
     for x, z, pose in zip(images.split(BATCH), code.z.split(BATCH), code.pose.split(BATCH), strict=True):
         y = model.decode(z, pose)
         error.append((x - y).square().flatten(1).sum(1))
-        similarity.append(structural_similarity_index_measure(y, x, data_range=1.0, reduction="none"))
+        similarity.append(
+            torch.as_tensor(structural_similarity_index_measure(y, x, data_range=1.0, reduction="none"))
+        )
     return {"squared_error": float(torch.cat(error).mean()), "ssim": float(torch.cat(similarity).mean())}
 
 

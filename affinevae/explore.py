@@ -69,8 +69,9 @@ def read_map(folder: Path, latent_dim: int) -> Map | None:
 def latent_importance(model: AffineVAE, z: Tensor, reach: float = 2.0) -> Tensor:
     """Mean pixel change when each latent goes from ``-reach`` to ``reach`` with the others as in z (1, L): ``(L,)``."""
     low, high = (_each_latent_at(z, torch.full((1,), v)) for v in (-reach, reach))
-    images = model.decode(torch.cat([low, high]).flatten(0, 1)).unflatten(0, (2, -1))
-    return (images[1] - images[0]).abs().flatten(1).mean(1)
+    first, last = model.decode(torch.cat([low, high]).flatten(0, 1)).chunk(2)
+    change: Tensor = (last - first).abs().flatten(1).mean(1)
+    return change
 
 
 def latent_strips(model: AffineVAE, z: Tensor, pose: Tensor | None, values: Tensor) -> Tensor:

@@ -113,8 +113,9 @@ class AffineVAE(
     ) -> None:
         super().__init__()
         scorer = scorer and group != "none"
+        side: tuple[int, int] = tuple(size)  # type: ignore[assignment]  # JSON gives a list
         config = AffineVAEConfig(
-            tuple(size),
+            side,
             channels,
             latent_dim,
             group,
@@ -122,7 +123,7 @@ class AffineVAE(
             features,
             blocks,
             scorer,
-            tuple(classes),  # type: ignore[arg-type]
+            tuple(classes),
         )
         self.config = config.check()
         shape = (channels, config.size[0], latent_dim, width, features, blocks)
@@ -235,7 +236,7 @@ class AffineVAE(
 
     def at_angles(self, image: Tensor, angles: Tensor) -> Tensor:
         """Cells with these angle cells ``(B, M)`` and the other parameters at their start: ``(B, M, P)``."""
-        start = self.group.identity(len(image), image.float())
+        start = image.new_zeros(len(image), self.group.dim, dtype=torch.float32)
         if "shift_x" in self.group.names:
             start[:, 1:3] = center_of_mass(image)
         cells = self.group.to_cells(start)[:, None].repeat(1, angles.shape[1], 1)

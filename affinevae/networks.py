@@ -89,6 +89,9 @@ class PolarScorer(nn.Module):
     spans the whole circle; a second layer combines their responses at each angle.
     """
 
+    grid: Tensor
+    shifts: Tensor
+
     def __init__(self, channels: int, size: int, templates: int = 24, rings: int = 10) -> None:
         super().__init__()
         radius = (torch.arange(rings) + 0.5) / rings

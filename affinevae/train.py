@@ -275,7 +275,7 @@ def train(options: Train) -> None:
         len(images),
         options.loop,
         options.output,
-        validate=lambda m: validation_nats(m, validation),
+        validate=lambda _: validation_nats(model, validation),
         state=(cache,),
         end_of_epoch=cache.synchronise,
         description=describe(options),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import affine_vae, latent_size, pose_search
+from benchmarks import affine_vae, latent_size, pose_search, robustness
 from benchmarks.tables import table
 
 ROOT = Path(__file__).parent.parent
@@ -43,10 +43,16 @@ def searches(results: dict[str, Any]) -> str:
     return table(results["rows"], pose_search.COLUMNS)
 
 
+def turned(results: dict[str, Any]) -> str:
+    """Train upright, test turned."""
+    return table(results["rows"], robustness.COLUMNS)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "affine_vae": comparison,
     "latent_size": curve,
     "pose_search": searches,
+    "robustness": turned,
 }
 
 

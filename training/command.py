@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import tyro
 
@@ -13,14 +13,16 @@ from training.datasets import DataError
 from training.loop import RunError
 from weights import WeightsError
 
+T = TypeVar("T")
 
-def command(options: type, run: Callable[[Any], object]) -> None:
+
+def command(options: type[T], run: Callable[[T], object]) -> None:
     """Parse the command line into the dataclass ``options`` and run it.
 
     A problem that the user can mend ends with one sentence on standard error and exit code 2; anything else is a
     defect of ours and keeps its traceback.
     """
-    parsed = tyro.cli(options, config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff))
+    parsed: T = tyro.cli(options, config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff))
     try:
         run(parsed)
     except (DataError, RunError, WeightsError, ValueError) as error:

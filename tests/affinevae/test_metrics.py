@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from affinevae import metrics
 
 GENERATOR = torch.Generator().manual_seed(0)

@@ -7,9 +7,10 @@ from collections import Counter
 
 import pytest
 import torch
+from torch import Tensor
+
 from affinevae.affine import ANGLES, GROUPS
 from affinevae.search import Table, circular_modes, parabola, search
-from torch import Tensor
 
 
 class Bowl:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+
 from training.loop import LoopConfig, RunError, batches, fit, learning_rate
 
 CONFIG = LoopConfig(epochs=3, batch=8, lr=0.05, checkpoint_every=0, precision="no")
