@@ -1,0 +1,1 @@
+"""The page: one file a tab. Draws and listens; what it shows is computed by the packages."""

@@ -1,0 +1,134 @@
+// A canvas that keeps strokes, not pixels: the server inks them with the pen of the training data.
+const GRID = 256, PEN = 0.075;
+const $ = (selector) => element.querySelector(selector);
+const canvas = $("canvas"), context = canvas.getContext("2d");
+let strokes = [], current = null, picture = null, examples = "";
+
+function paint() {
+  const side = canvas.width;
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, side, side);
+  if (picture) {
+    context.imageSmoothingEnabled = false;
+    context.drawImage(picture, 0, 0, side, side);
+  }
+  context.lineCap = context.lineJoin = "round";
+  for (const stroke of current ? [...strokes, current] : strokes) line(stroke, side / GRID);
+  $(".hint").classList.toggle("quiet", Boolean(strokes.length || current || picture));
+}
+
+function line({ points, filled, grey }, scale) {
+  const tone = Math.round(255 * grey);
+  context.fillStyle = context.strokeStyle = `rgb(${tone},${tone},${tone})`;
+  context.lineWidth = PEN * GRID * scale;
+  context.beginPath();
+  for (let i = 0; i < points.length; i += 2) context.lineTo((points[i] + 0.5) * scale, (points[i + 1] + 0.5) * scale);
+  if (points.length === 2) context.lineTo((points[0] + 0.6) * scale, (points[1] + 0.5) * scale);
+  if (filled && points.length > 4) context.fill();
+  else context.stroke();
+}
+
+function at(event) {
+  const box = canvas.getBoundingClientRect();
+  const cell = (value, size) => Math.min(GRID - 1, Math.max(0, Math.floor((value / size) * GRID)));
+  return [cell(event.clientX - box.left, box.width), cell(event.clientY - box.top, box.height)];
+}
+
+function extend(event) {
+  const [x, y] = at(event), points = current.points;
+  const [lastX, lastY] = points.slice(-2);
+  if (points.length && Math.hypot(x - lastX, y - lastY) < 3) return;
+  if (points.length < 4000) points.push(x, y);
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  event.preventDefault();
+  canvas.setPointerCapture(event.pointerId);
+  if (picture) { picture = null; strokes = []; }
+  const filled = !$(".fill").hidden && $(".fill input").checked;
+  current = { points: [], filled, grey: filled ? 0.75 : 1 };
+  extend(event);
+  paint();
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (!current) return;
+  for (const step of event.getCoalescedEvents?.() ?? [event]) extend(step);
+  paint();
+});
+for (const end of ["pointerup", "pointercancel"]) {
+  canvas.addEventListener(end, () => {
+    if (!current) return;
+    strokes.push(current);
+    current = null;
+    paint();
+    trigger("draw", { strokes });
+  });
+}
+
+$(".clear").addEventListener("click", () => { strokes = []; picture = null; paint(); canvas.focus(); });
+$(".random").addEventListener("click", () => trigger("random"));
+$(".file input").addEventListener("change", (event) => { send(event.target.files[0]); event.target.value = ""; });
+$(".file").addEventListener("keydown", (event) => { if ("Enter ".includes(event.key)) { event.preventDefault(); $(".file input").click(); } });
+canvas.addEventListener("dragover", (event) => event.preventDefault());
+canvas.addEventListener("drop", (event) => { event.preventDefault(); send(event.dataTransfer.files[0]); });
+
+const LIMIT = 8e6, LARGEST = 8192, REDUCED = 1024;
+
+async function send(file) {
+  if (!file) return;
+  const url = (await reduced(file)) ?? (file.size > LIMIT ? null : await dataUrl(file));
+  trigger("upload", { url, bytes: file.size });
+}
+
+// A photograph of a phone is larger than the server takes: the browser makes it smaller first.
+async function reduced(file) {
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  const side = bitmap ? Math.max(bitmap.width, bitmap.height) : 0;
+  if (side <= REDUCED || side > LARGEST) return null;
+  const small = document.createElement("canvas");
+  small.width = Math.max(1, Math.round((bitmap.width / side) * REDUCED));
+  small.height = Math.max(1, Math.round((bitmap.height / side) * REDUCED));
+  small.getContext("2d").drawImage(bitmap, 0, 0, small.width, small.height);
+  return small.toDataURL("image/png");
+}
+
+// What the file calls itself does not matter: the server looks at the bytes.
+async function dataUrl(file) {
+  const text = await new Promise((resolve) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.onerror = () => resolve("");
+    reader.readAsDataURL(file);
+  });
+  return "data:image/png;base64," + text.slice(text.indexOf(",") + 1);
+}
+
+function show() {
+  const value = props.value;
+  if (!value || current) return;
+  if (JSON.stringify(value.examples) !== examples) showExamples(value.examples);
+  if (value.fills && $(".fill").hidden) $(".fill input").checked = true;
+  $(".fill").hidden = !value.fills;
+  strokes = value.strokes.map((stroke) => ({ ...stroke, points: [...stroke.points] }));
+  if (!value.picture) { picture = null; paint(); return; }
+  const image = new Image();
+  image.onload = () => { picture = image; paint(); };
+  image.src = value.picture;
+}
+
+function showExamples(list) {
+  examples = JSON.stringify(list);
+  $(".examples").replaceChildren(...list.map(({ name, url }, index) => {
+    const button = document.createElement("button"), image = new Image();
+    button.type = "button";
+    button.title = image.alt = `Example: ${name}`;
+    image.src = url;
+    button.append(image);
+    button.addEventListener("click", () => trigger("example", { index }));
+    return button;
+  }));
+}
+
+watch("value", show);
+show();
+paint();

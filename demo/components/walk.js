@@ -1,0 +1,11 @@
+const $ = (selector) => element.querySelector(selector);
+function show() {
+  const value = props.value || {};
+  $(".walk").classList.toggle("empty", !value.grid);
+  $(".note").textContent = value.note ?? "";
+  if (!value.grid) return;
+  $(".grid img").src = value.grid;
+  $(".moving img").src = $(".moving a").href = value.gif;
+}
+watch("value", show);
+show();

@@ -1,0 +1,39 @@
+"""The page: one tab a kind of model, all in one ``gr.Blocks``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from demo import endpoints, shapes2d
+from demo.models import Models
+from demo.theme import CSS, theme
+
+TITLE = "What it is, and how it is turned"
+
+
+def build(models: Models | None = None) -> gr.Blocks:
+    """The page, ready to launch with ``LAUNCH``. Loads no model yet."""
+    models = models or Models()
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        gr.HTML(f"<h1>{TITLE}</h1>", elem_id="title", apply_default_css=False)
+        with gr.Tab("Shapes in 2D", id="shapes2d"):
+            shapes2d.build(models, page)
+        endpoints.build(models)
+    page.queue(max_size=64, default_concurrency_limit=4)
+    return page
+
+
+def launch_options() -> dict[str, Any]:
+    """For ``Blocks.launch``: our looks, no outside request, nothing about the server for visitors to read."""
+    return {
+        "theme": theme(),
+        "css_paths": [CSS],
+        "show_error": False,
+        "max_file_size": "8mb",
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "footer_links": ["api"],
+        "run_history": False,
+    }

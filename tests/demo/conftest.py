@@ -1,0 +1,68 @@
+"""The page, served from a folder of tiny models by ``app.py`` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_weights import write_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def in_weights(weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same folder, for tests in this process."""
+    monkeypatch.setenv("WEIGHTS_DIR", str(weights_dir))
+    return weights_dir
+
+
+@pytest.fixture(scope="session")
+def server(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the page. Nothing that the tests do may leave a traceback in its log."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/"
+    environment = {
+        **os.environ,
+        "WEIGHTS_DIR": str(weights_dir),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port)]
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            wait_until_ready(url, process, log)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(10)
+    left = log.read_text().split("Traceback")[1:]
+    # Gradio itself prints that it refused a path on the server, which is what one test asks for.
+    assert all("InvalidPathError" in trace for trace in left), left
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the page did not start: {log.read_text()}")
