@@ -42,7 +42,6 @@ class AffineVAEConfig:
         group: pose group, see ``affinevae.affine.GROUPS``; "none" is a plain VAE.
         width: units of the dense layers.
         features: channels of the convolutions.
-        blocks: residual blocks in the encoder and in the decoder.
         scorer: whether a trained orientation scorer comes with the weights.
         classes: names of the classes it was trained on, for display.
     """
@@ -51,9 +50,8 @@ class AffineVAEConfig:
     channels: int = 1
     latent_dim: int = 8
     group: str = "rotation"
-    width: int = 384
+    width: int = 512
     features: int = 16
-    blocks: int = 2
     scorer: bool = True
     classes: tuple[str, ...] = ()
 
@@ -105,9 +103,8 @@ class AffineVAE(
         channels: int = 1,
         latent_dim: int = 8,
         group: str = "rotation",
-        width: int = 384,
+        width: int = 512,
         features: int = 16,
-        blocks: int = 2,
         scorer: bool = True,
         classes: tuple[str, ...] = (),
     ) -> None:
@@ -121,12 +118,11 @@ class AffineVAE(
             group,
             width,
             features,
-            blocks,
             scorer,
             tuple(classes),
         )
         self.config = config.check()
-        shape = (channels, config.size[0], latent_dim, width, features, blocks)
+        shape = (channels, config.size[0], latent_dim, width, features)
         self.encoder, self.decoder = Encoder(*shape), Decoder(*shape)
         self.scorer = PolarScorer(channels, config.size[0]) if scorer else None
         # The logit outside the frame, so that a turned reconstruction has clean corners.
