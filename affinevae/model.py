@@ -42,6 +42,7 @@ class AffineVAEConfig:
         group: pose group, see ``affinevae.affine.GROUPS``; "none" is a plain VAE.
         width: units of the dense layers.
         features: channels of the convolutions.
+        blocks: residual blocks in the encoder and in the decoder.
         scorer: whether a trained orientation scorer comes with the weights.
         classes: names of the classes it was trained on, for display.
     """
@@ -50,8 +51,9 @@ class AffineVAEConfig:
     channels: int = 1
     latent_dim: int = 8
     group: str = "rotation"
-    width: int = 512
+    width: int = 384
     features: int = 16
+    blocks: int = 2
     scorer: bool = True
     classes: tuple[str, ...] = ()
 
@@ -103,8 +105,9 @@ class AffineVAE(
         channels: int = 1,
         latent_dim: int = 8,
         group: str = "rotation",
-        width: int = 512,
+        width: int = 384,
         features: int = 16,
+        blocks: int = 2,
         scorer: bool = True,
         classes: tuple[str, ...] = (),
     ) -> None:
@@ -118,11 +121,12 @@ class AffineVAE(
             group,
             width,
             features,
+            blocks,
             scorer,
             tuple(classes),
         )
         self.config = config.check()
-        shape = (channels, config.size[0], latent_dim, width, features)
+        shape = (channels, config.size[0], latent_dim, width, features, blocks)
         self.encoder, self.decoder = Encoder(*shape), Decoder(*shape)
         self.scorer = PolarScorer(channels, config.size[0]) if scorer else None
         # The logit outside the frame, so that a turned reconstruction has clean corners.

@@ -17,10 +17,24 @@ from affinevae.affine import ANGLES
 PATCH = 4  # pixels a patch side; image sizes are multiples of it
 
 
+class Residual(nn.Module):
+    """``x + W2 silu(W1 x)``; starts as the identity, which lets deep stacks learn from the first step."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
+        nn.init.zeros_(self.outer.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.outer(F.silu(self.inner(x)))
+
+
 class Encoder(nn.Module):
     """Image ``(B, C, S, S)`` to the posterior's mean and log variance, each ``(B, L)``."""
 
-    def __init__(self, channels: int, size: int, latent_dim: int, width: int, features: int) -> None:
+    def __init__(
+        self, channels: int, size: int, latent_dim: int, width: int, features: int, blocks: int
+    ) -> None:
         super().__init__()
         side = size // PATCH
         self.patches = nn.Conv2d(channels, features, PATCH, PATCH)
@@ -28,8 +42,7 @@ class Encoder(nn.Module):
             nn.SiLU(),
             nn.Flatten(),
             nn.Linear(features * side * side, width),
-            nn.SiLU(),
-            nn.Linear(width, width),
+            *[Residual(width) for _ in range(blocks)],
             nn.SiLU(),
             nn.Linear(width, 2 * latent_dim),
         )
@@ -43,13 +56,14 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latent code ``(B, L)`` to Bernoulli logits ``(B, C, S, S)``."""
 
-    def __init__(self, channels: int, size: int, latent_dim: int, width: int, features: int) -> None:
+    def __init__(
+        self, channels: int, size: int, latent_dim: int, width: int, features: int, blocks: int
+    ) -> None:
         super().__init__()
         side = size // PATCH
         self.trunk = nn.Sequential(
             nn.Linear(latent_dim, width),
-            nn.SiLU(),
-            nn.Linear(width, width),
+            *[Residual(width) for _ in range(blocks)],
             nn.SiLU(),
             nn.Linear(width, features * side * side),
             nn.SiLU(),

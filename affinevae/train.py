@@ -49,7 +49,7 @@ class PoseTraining:
         scorer_share: part of each batch that the scorer learns from; it needs fewer examples than the VAE.
     """
 
-    grid_fraction: float = 0.12
+    grid_fraction: float = 0.06
     soft_fraction: float = 0.5
     temperature: float = 20.0
     soft_modes: int = 3
@@ -209,6 +209,7 @@ class Train:
         channels: 1 grey, 3 RGB; as the data if left out.
         width: units of the dense layers.
         features: channels of the convolutions.
+        blocks: residual blocks in the encoder and in the decoder.
         validation: images of the validation split that are measured after each epoch.
         measure: run ``affinevae.evaluate`` at the end.
     """
@@ -221,8 +222,9 @@ class Train:
     fresh: bool = False
     size: int | None = None
     channels: int | None = None
-    width: int = 512
+    width: int = 384
     features: int = 16
+    blocks: int = 2
     validation: int = 2000
     measure: bool = True
     poses: PoseTraining = field(default_factory=PoseTraining)
@@ -255,6 +257,7 @@ def build(options: Train, data: ImageData) -> AffineVAE:
         options.group,
         options.width,
         options.features,
+        options.blocks,
         classes=data.classes,
     )
 
@@ -322,6 +325,7 @@ def describe(options: Train) -> dict[str, Any]:
         "fresh": options.fresh,
         "width": options.width,
         "features": options.features,
+        "blocks": options.blocks,
         "poses": asdict(options.poses),
     }
 

@@ -49,10 +49,10 @@ class AffineVAEClaim:
     data: str
     latent_dim: int = 8
     seeds: int = 3
-    epochs: int = 12
-    plain_epochs: int = 24
+    epochs: int = 20
+    plain_epochs: int = 40
     converged: bool = False
-    long_epochs: tuple[int, int] = (48, 96)
+    long_epochs: tuple[int, int] = (50, 110)
     terms: str | None = None
     runs: Path = Path("runs")
     output: Path | None = None

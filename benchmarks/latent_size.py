@@ -46,8 +46,8 @@ class LatentSize:
     data: str
     ours: tuple[int, ...] = (2, 4, 8, 16, 32)
     plain: tuple[int, ...] = (3, 5, 9, 12, 16, 24, 33)
-    epochs: int = 12
-    plain_epochs: int = 24
+    epochs: int = 10
+    plain_epochs: int = 20
     test: int = 10_000
     runs: Path = Path("runs")
     output: Path = Path("benchmarks/results/latent_size_mnist.json")
@@ -58,12 +58,12 @@ def recipes(options: LatentSize) -> dict[str, Train]:
     name = short_name(options.data)
     base = Train(options.data, options.runs, measure=False)
     ours = {
-        f"{name}-rotation-{n}-s0": replace(base, latent_dim=n, loop=LoopConfig(epochs=options.epochs))
+        f"{name}-rotation-{n}-short": replace(base, latent_dim=n, loop=LoopConfig(epochs=options.epochs))
         for n in options.ours
     }
     loop = LoopConfig(epochs=options.plain_epochs)
     plain = {
-        f"{name}-none-{n}-s0": replace(base, latent_dim=n, group="none", fresh=True, loop=loop)
+        f"{name}-none-{n}-short": replace(base, latent_dim=n, group="none", fresh=True, loop=loop)
         for n in options.plain
     }
     return {k: replace(v, output=options.runs / k) for k, v in (ours | plain).items()}

@@ -48,7 +48,7 @@ class LoopConfig:
         seed: of weights, batches and noise.
     """
 
-    epochs: int = 12
+    epochs: int = 20
     batch: int = 256
     lr: float = 4e-3
     weight_decay: float = 1e-4
