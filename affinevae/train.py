@@ -41,18 +41,13 @@ class PoseTraining:
 
     Args:
         grid_fraction: part of the run in which the whole circle is searched.
-        soft_fraction: part of the run in which the assignment is soft, so that a shape that settled at two
-            orientations can still gather at one.
-        temperature: of the soft assignment at the start, in nats; falls geometrically to 1.
-        soft_modes: proposals of the scorer for each visit while the assignment is soft.
-        modes: and afterwards, beside the remembered pose and a neighbour of it.
+        temperature: of the soft assignment at the start, in nats; falls to 1 at the end of the grid phase.
+        modes: proposals of the scorer for each visit afterwards, beside the remembered pose and a neighbour of it.
         scorer_share: part of each batch that the scorer learns from; it needs fewer examples than the VAE.
     """
 
     grid_fraction: float = 0.06
-    soft_fraction: float = 0.5
     temperature: float = 20.0
-    soft_modes: int = 3
     modes: int = 1
     scorer_share: float = 0.5
 
@@ -154,28 +149,27 @@ def e_step(
 ) -> tuple[Tensor, Table]:
     """Poses drawn from each image's posterior, as cells ``(B, P)``, and the table they were drawn from."""
     group = model.group
-    # Geometric cooling from the start of the run to the end of its soft part.
-    temperature = config.temperature ** max(0.0, 1 - progress / config.soft_fraction)
+    temperature = 1.0
     if progress < config.grid_fraction:
-        # The grid's phase is random for each image, so that no angle is favoured.
+        # Geometric cooling; the grid's phase is random for each image, so that no angle is favoured.
+        temperature = config.temperature ** (1 - progress / config.grid_fraction)
         stride = ANGLES // COARSE
         phase = torch.randint(stride, (len(image), 1), device=image.device)
         proposals = model.at_angles(image, phase + torch.arange(0, ANGLES, stride, device=image.device))
     else:
-        modes = config.soft_modes if progress < config.soft_fraction else config.modes
-        proposals = later_proposals(model, image, remembered, modes)
+        proposals = later_proposals(model, image, remembered, config)
     table = search(lambda i, c: model.pair_loss(image, i, c), group, proposals)
     drawn = torch.distributions.Categorical(logits=table.log_posterior(temperature)).sample()
     return table.cells.gather(1, drawn[:, None, None].expand(-1, 1, group.dim))[:, 0], table
 
 
-def later_proposals(model: AffineVAE, image: Tensor, remembered: Tensor, modes: int) -> Tensor:
+def later_proposals(model: AffineVAE, image: Tensor, remembered: Tensor, config: PoseTraining) -> Tensor:
     """The remembered pose, one random neighbour of it, and the scorer's modes: cells ``(B, M, P)``."""
     group, batch = model.group, len(image)
     if model.scorer is not None:
-        angles = circular_modes(model.scorer(image), modes)
+        angles = circular_modes(model.scorer(image), config.modes)
     else:
-        angles = torch.randint(ANGLES, (batch, modes), device=image.device)
+        angles = torch.randint(ANGLES, (batch, config.modes), device=image.device)
     fresh = model.at_angles(image, angles)
     known = (remembered > UNKNOWN // 2).all(1, keepdim=True)
     kept = torch.where(known, remembered, fresh[:, 0])

@@ -52,7 +52,7 @@ class AffineVAEClaim:
     epochs: int = 20
     plain_epochs: int = 40
     converged: bool = False
-    long_epochs: tuple[int, int] = (50, 110)
+    long_epochs: tuple[int, int] = (40, 80)
     terms: str | None = None
     runs: Path = Path("runs")
     output: Path | None = None

@@ -46,8 +46,8 @@ class LatentSize:
     data: str
     ours: tuple[int, ...] = (2, 4, 8, 16, 32)
     plain: tuple[int, ...] = (3, 5, 9, 12, 16, 24, 33)
-    epochs: int = 10
-    plain_epochs: int = 20
+    epochs: int = 5
+    plain_epochs: int = 12
     test: int = 10_000
     runs: Path = Path("runs")
     output: Path = Path("benchmarks/results/latent_size_mnist.json")
