@@ -29,6 +29,10 @@ from training.measure import commit, machine
 PUBLISHED_RATIO = {"mnist": 148_791 / 167_752}
 
 
+# Of the KL term in the plain VAE's training: the better of the two that validation compared.
+PLAIN_RATE_WEIGHT = 1.0
+
+
 @dataclass(frozen=True)
 class AffineVAEClaim:
     """Affine VAE against a plain VAE of as many numbers and as much compute.
@@ -77,7 +81,15 @@ def recipes(options: AffineVAEClaim) -> dict[str, list[Train]]:
     def plain(tag: str, epochs: int, seed: int = 0) -> Train:
         output = options.runs / f"{name}-none-{plain_dim}-{tag}"
         loop = LoopConfig(epochs=epochs, seed=seed)
-        return replace(base, output=output, latent_dim=plain_dim, group="none", fresh=True, loop=loop)
+        return replace(
+            base,
+            output=output,
+            latent_dim=plain_dim,
+            rate_weight=PLAIN_RATE_WEIGHT,
+            group="none",
+            fresh=True,
+            loop=loop,
+        )
 
     rows = {
         f"affine VAE, {options.latent_dim} latents + angle": [

@@ -18,7 +18,7 @@ from typing import Any
 from affinevae import AffineVAE
 from affinevae.evaluate import TEST_SEED, encode_all, read_metrics, turned
 from affinevae.train import Train, train
-from benchmarks.affine_vae import short_name
+from benchmarks.affine_vae import PLAIN_RATE_WEIGHT, short_name
 from benchmarks.tables import markdown, write
 from training.command import command
 from training.datasets import ImageSplit, load_images
@@ -63,7 +63,9 @@ def recipes(options: LatentSize) -> dict[str, Train]:
     }
     loop = LoopConfig(epochs=options.plain_epochs)
     plain = {
-        f"{name}-none-{n}-short": replace(base, latent_dim=n, group="none", fresh=True, loop=loop)
+        f"{name}-none-{n}-short": replace(
+            base, latent_dim=n, rate_weight=PLAIN_RATE_WEIGHT, group="none", fresh=True, loop=loop
+        )
         for n in options.plain
     }
     return {k: replace(v, output=options.runs / k) for k, v in (ours | plain).items()}
