@@ -34,8 +34,8 @@ class Map(NamedTuple):
 class Sweep(NamedTuple):
     """An image turned through the circle, at T angles.
 
-    ``turned`` is the given extra angle (T,), ``drift`` (T,) how far z went, ``pose`` (T,) how much the inferred angle
-    followed, unwrapped; the images (T, C, S, S) are the input, its canonical view and its reconstruction.
+    ``turned`` is the given extra angle (T,), ``drift`` (T,) how far z went, ``pose`` (T,) how far the inferred angle
+    followed; the images (T, C, S, S) are the input, its canonical view and its reconstruction.
     """
 
     turned: Tensor
@@ -105,18 +105,17 @@ def turn_sweep(model: AffineVAE, image: Tensor, steps: int = 36) -> Sweep:
     code = model.encode(inputs)
     drift = (code.z - code.z[:1]).norm(dim=1) / math.sqrt(2 * code.z.shape[1])
     pose = code.pose[:, 0] - code.pose[0, 0] if model.group.dim else torch.zeros(len(angles))
+    # Around the given turn, so that one image with two right poses is a step of 180 degrees and not a broken line.
+    error = pose - angles
+    followed = angles + torch.atan2(error.sin(), error.cos()) if model.group.dim else pose
     return Sweep(
         angles,
         drift,
-        _unwrap(pose),
+        followed,
         inputs,
         model.straighten(inputs, code.pose),
         model.decode(code.z, code.pose),
     )
-
-
-def _unwrap(angle: Tensor) -> Tensor:
-    return torch.from_numpy(np.unwrap(angle.numpy())).float()
 
 
 def walk_codes(

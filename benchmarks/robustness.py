@@ -41,7 +41,7 @@ class Robustness:
 
     data: str
     model: str = "affinevae-mnist"
-    epochs: int = 15
+    epochs: int = 12
     images: int = 1000
     runs: Path = Path("runs")
     output: Path = Path("benchmarks/results/robustness_mnist.json")

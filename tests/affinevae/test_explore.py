@@ -54,7 +54,7 @@ def test_sweep(model: AffineVAE) -> None:
     assert sweep.pose[0] == 0
     assert sweep.drift.shape == sweep.pose.shape == sweep.turned.shape == (9,)
     assert sweep.inputs.shape == sweep.canonical.shape == sweep.reconstruction.shape == (9, 1, 16, 16)
-    assert (sweep.pose.diff().abs() <= math.pi + 1e-5).all()
+    assert ((sweep.pose - sweep.turned).abs() <= math.pi + 1e-5).all()
     plain = AffineVAE(size=(16, 16), latent_dim=3, width=16, features=4, group="none").eval()
     assert (ex.turn_sweep(plain, image, 4).pose == 0).all()
 
