@@ -25,7 +25,7 @@ Effort = Literal["none", "fast", "best"]
 EFFORTS: tuple[Effort, ...] = ("none", "fast", "best")
 
 COARSE = 16  # proposals on the circle when there is no scorer
-MODES = 3  # proposals of the scorer that "fast" verifies
+MODES = 4  # proposals of the scorer that "fast" verifies
 CHUNK = 1024  # image-pose pairs evaluated at once: their activations stay in the processor's cache
 KEPT = 4  # poses of the posterior that the reported bound averages over
 WITHIN_NATS = 2.0  # how much worse an alternative pose may be
@@ -210,7 +210,7 @@ class AffineVAE(
         """Evaluated poses of each image. Neither gradients nor statistics reach the weights."""
         cells = self.proposals(image, effort)
         fine = effort == "best"
-        starts = min(4 if fine else 1, cells.shape[1])
+        starts = min(4 if fine else 2, cells.shape[1])
         rounds = {"none": (), "fast": (2, 1), "best": (2, 1, 1)}[effort] if self.group.dim else ()
         if fine and self.group.dim == 1:
             rounds = ()  # every pose of the lattice is already in the table
@@ -255,7 +255,7 @@ class AffineVAE(
 
         Args:
             image: ``(B, C, S, S)`` floats in [0, 1].
-            effort: "none" (no search: identity pose), "fast" (about 8 evaluations an image) or "best" (every angle).
+            effort: "none" (no search: identity pose), "fast" (about 13 evaluations an image) or "best" (every angle).
             seed: of the noise on z in the reported bound.
 
         Raises:

@@ -58,8 +58,8 @@ class PoseSearch:
 
     data: str
     model: str = "affinevae-mnist"
-    images: int = 1024
-    rounds: int = 5
+    images: int = 512
+    rounds: int = 3
     output: Path = Path("benchmarks/results/pose_search_mnist.json")
 
 
@@ -69,6 +69,7 @@ def mean_loss(model: AffineVAE, image: Tensor, pose: Tensor) -> Tensor:
     return bernoulli_nll(model.logits(mean, pose), image) + gaussian_kl(mean, log_var)
 
 
+@torch.inference_mode(False)  # whoever times it may have switched gradients off
 def restarts(
     model: AffineVAE,
     image: Tensor,
