@@ -44,8 +44,8 @@ class LatentSize:
     """
 
     data: str
-    ours: tuple[int, ...] = (2, 4, 8, 16)
-    plain: tuple[int, ...] = (5, 9, 16, 24)
+    ours: tuple[int, ...] = (4, 8)
+    plain: tuple[int, ...] = (9, 16, 24)
     epochs: int = 5
     plain_epochs: int = 12
     test: int = 10_000
