@@ -89,13 +89,13 @@ def measure(folder: Path, split: ImageSplit, n: int) -> dict[str, Any]:
 
 
 def latents_needed(curve: list[tuple[int, float]], nats: float) -> float | None:
-    """Latents at which a falling curve reaches ``nats``, log-linear between points; None if it never does."""
+    """Latents at which a falling curve reaches ``nats``, log-linear between points; None outside it."""
     points = sorted(curve)
     for (n0, f0), (n1, f1) in zip(points, points[1:], strict=False):
         if f1 <= nats <= f0:
             part = (f0 - nats) / (f0 - f1)
             return math.exp(math.log(n0) + part * (math.log(n1) - math.log(n0)))
-    return float(points[0][0]) if nats >= points[0][1] else None
+    return None
 
 
 def plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
@@ -134,9 +134,8 @@ def run(options: LatentSize) -> None:
     plot(rows, options.output.with_suffix(".png"))
     markdown(rows, COLUMNS)
     for latents, plain in needed.items():
-        print(
-            f"{latents} affine latents reach what a plain VAE needs {f'{plain:.1f}' if plain else 'more than all'} for"
-        )
+        found = f"{plain:.1f} latents" if plain else "no size measured here"
+        print(f"-ELBO of {latents} affine latents: a plain VAE reaches it with {found}")
 
 
 if __name__ == "__main__":
