@@ -303,7 +303,7 @@ def test_bad_npz(tmp_path, arrays, message):
         ("a.csv.gz", b"label,pixel0\n1,2\n", "a.csv.gz is not a comma-separated table"),
         (
             "a.csv.gz",
-            gzip.compress(b"label,pixel0\n1,2\n" * 99)[:-9],
+            gzip.compress(b"label,pixel0\n1,2\n" * 99, mtime=0)[:-9],
             "a.csv.gz is not a comma-separated table",
         ),
         ("a.csv", b"", "a.csv is not a comma-separated table"),
