@@ -69,7 +69,7 @@ class Decoder(nn.Module):
             nn.SiLU(),
             nn.Unflatten(1, (features, side, side)),
         )
-        # Sub-pixel convolution (Shi et al. 2016, arXiv:1609.05158): ten times faster on a CPU than the transposed
+        # Sub-pixel convolution (Shi et al. 2016, arXiv:1609.05158): much faster on a CPU than the transposed
         # convolution with the same overlap, so patches still join without seams.
         self.draw = nn.Sequential(
             nn.Conv2d(features, channels * PATCH * PATCH, 3, padding=1), nn.PixelShuffle(PATCH)

@@ -10,7 +10,7 @@ the image. For K equally likely poses the price is at most ``log K``, and evalua
 bound. Symmetric shapes keep several right poses in q instead of a winner.
 
 Refinement needs no gradients: a parabola through three losses per parameter finds the minimum of a smooth curve as
-well as 20 steps of Adam do (README, "Pose search"). Random restarts with gradient descent is the procedure of
+well as 20 steps of Adam do (``benchmarks/pose_search.py``). Random restarts with gradient descent is the procedure of
 Bidart & Wong 2019 (arXiv:1905.05300); soft assignment over rotations goes back to Frey & Jojic 1999.
 """
 

@@ -210,7 +210,7 @@ class Train:
         features: channels of the convolutions.
         blocks: residual blocks in the encoder and in the decoder.
         rate_weight: of the KL term in the weight step; below 1 the code is used more and clusters better, at the
-            price of about a nat. Searching and measuring always use the true bound.
+            a small price in the bound. Searching and measuring always use the true bound.
         validation: images of the validation split that are measured after each epoch.
         measure: run ``affinevae.evaluate`` at the end.
     """
