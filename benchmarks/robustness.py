@@ -16,7 +16,7 @@ from typing import Any
 from affinevae import AffineVAE
 from affinevae.evaluate import robustness
 from affinevae.train import Train, train
-from benchmarks.affine_vae import PLAIN_RATE_WEIGHT, short_name
+from benchmarks.affine_vae import short_name
 from benchmarks.tables import markdown, write
 from training.command import command
 from training.datasets import load_images
@@ -61,7 +61,6 @@ def run(options: Robustness) -> None:
             "none",
             "none",
             size=size,
-            rate_weight=PLAIN_RATE_WEIGHT,
             loop=loop,
             measure=False,
         )
