@@ -43,8 +43,9 @@ ROWS = (
     ("-ELBO, nats an image, price of the pose included", "nats", "{:.2f}"),
     ("of which the price of the pose", "pose_nats", "{:.2f}"),
     ("IWAE bound, 50 samples, first 1,000 images", "iwae50.nats", "{:.2f}"),
-    ("squared error, summed over pixels", "squared_error", "{:.2f}"),
+    ("squared error, summed over pixels or voxels", "squared_error", "{:.2f}"),
     ("SSIM", "ssim", "{:.3f}"),
+    ("IoU at occupancy one half", "iou", "{:.3f}"),
     ("k-means accuracy of z", "kmeans_accuracy", "{:.3f}"),
     ("5-NN accuracy of z", "knn_accuracy", "{:.3f}"),
     ("linear probe accuracy of z", "probe_accuracy", "{:.3f}"),
@@ -53,6 +54,7 @@ ROWS = (
     ("turned again: pose follows within 15 degrees", "self_consistency.within_15", "{:.1%}"),
     ("turned again: median error, degrees", "self_consistency.median_degrees", "{:.2f}"),
     ("pose against truth, one zero a class, within 15 degrees", "zero_per_class.within_15", "{:.1%}"),
+    ("fast search, poses evaluated an image", "search_poses", "{:.1f}"),
     ("fast search, processor ms an image", "search_cpu_ms", "{:.2f}"),
 )
 

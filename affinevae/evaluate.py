@@ -23,10 +23,15 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from affinevae import metrics
 from affinevae.affine import GROUPS, enlarge, turn
+from affinevae.affine3d import turn_exactly
 from affinevae.card import model_card
+from affinevae.data import load
+from affinevae.groups import get_group
 from affinevae.model import KEPT, AffineVAE, Code, Effort, bernoulli_nll, gaussian_log_prob
+from affinevae.pose import PoseGroup, compose
+from affinevae.turned import Turner, turn_all
 from training.command import command
-from training.datasets import ImageData, ImageSplit, load_images
+from training.datasets import ImageData, ImageSplit
 from training.measure import commit, machine, macs, parameters
 from weights.checkpoint import METRICS
 
@@ -65,11 +70,10 @@ def turned(
     split: ImageSplit, size: int, group: str, seed: int, limit: int
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The first images of a split, each turned once: floats (N, C, S, S), poses (N, P), labels (N,) or None."""
-    images = split.images[:limit].float() / 255
-    poses = GROUPS[group].sample(len(images), torch.Generator().manual_seed(seed))
-    parts = zip(images.split(BATCH), poses.split(BATCH), strict=True)
-    out = torch.cat([turn(enlarge(i, size), GROUPS[group].inverse(p)) for i, p in parts])
-    return out, poses, None if split.labels is None else split.labels[:limit]
+    images = split.images[:limit]
+    turns = get_group(group, images.ndim - 2)
+    poses = turns.sample(len(images), torch.Generator().manual_seed(seed))
+    return turn_all(images, poses, turns, size), poses, None if split.labels is None else split.labels[:limit]
 
 
 def encode_all(model: AffineVAE, images: Tensor, effort: Effort = "fast") -> Code:
@@ -112,26 +116,25 @@ def importance_bound(model: AffineVAE, image: Tensor, samples: int = 50, seed: i
 
 
 def reconstruction(model: AffineVAE, images: Tensor, code: Code) -> dict[str, float]:
-    """Squared error summed over pixels, and SSIM, of decoded mean codes."""
+    """Squared error summed over cells, and SSIM (images) or IoU (shapes), of decoded mean codes."""
     error, similarity = [], []
     for x, z, pose in zip(images.split(BATCH), code.z.split(BATCH), code.pose.split(BATCH), strict=True):
         y = model.decode(z, pose)
         error.append((x - y).square().flatten(1).sum(1))
-        similarity.append(
-            torch.as_tensor(structural_similarity_index_measure(y, x, data_range=1.0, reduction="none"))
-        )
-    return {"squared_error": float(torch.cat(error).mean()), "ssim": float(torch.cat(similarity).mean())}
+        similarity.append(metrics.iou(x, y) if model.config.dims == 3 else _ssim(x, y))
+    name = "iou" if model.config.dims == 3 else "ssim"
+    return {"squared_error": float(torch.cat(error).mean()), name: float(torch.cat(similarity).mean())}
 
 
-def orientation(
-    model: AffineVAE, split: ImageSplit, size: int, code: Code, poses: Tensor, seed: int
-) -> dict[str, Any]:
+def _ssim(x: Tensor, y: Tensor) -> Tensor:
+    return torch.as_tensor(structural_similarity_index_measure(y, x, data_range=1.0, reduction="none"))
+
+
+def orientation(model: AffineVAE, split: ImageSplit, code: Code, poses: Tensor, seed: int) -> dict[str, Any]:
     """How pose and code follow when the same images are turned again by a known angle."""
-    n = len(code.z)
+    n, size = len(code.z), model.config.size[0]
     extra = torch.rand(n, generator=torch.Generator().manual_seed(seed)) * 2 * torch.pi
-    group = GROUPS["rotation"]
-    parts = zip(split.images[:n].split(BATCH), (poses[:, 0] + extra).split(BATCH), strict=True)
-    again = torch.cat([turn(enlarge(i.float() / 255, size), group.inverse(a[:, None])) for i, a in parts])
+    again = turn_all(split.images[:n], poses[:, :1] + extra[:, None], get_group("rotation"), size)
     second = encode_all(model, again)
     result: dict[str, Any] = {"z_invariance": metrics.invariance_ratio(code.z, second.z)}
     if model.group.dim:
@@ -141,6 +144,48 @@ def orientation(
         if split.labels is not None:
             result["zero_per_class"] = metrics.pose_errors(code.pose[:, 0], poses[:, 0], split.labels[:n])
     return result
+
+
+def orientation3d(
+    model: AffineVAE, split: ImageSplit, turns: PoseGroup, code: Code, poses: Tensor, seed: int
+) -> dict[str, Any]:
+    """:func:`orientation` of shapes, turned again by another pose of ``turns``, up to each shape's own symmetry."""
+    n, size = len(code.z), model.config.size[0]
+    again = turns.sample(n, torch.Generator().manual_seed(seed))
+    first, extra = turns.matrix(poses), turns.matrix(again)
+    turner = Turner(split.images[:n], size)
+    back = compose(turns.inverse(poses), turns.inverse(again))
+    parts = zip(torch.arange(n).split(BATCH), back.split(BATCH), strict=True)
+    second = encode_all(model, torch.cat([turner(i, m) for i, m in parts]))
+    result: dict[str, Any] = {"z_invariance": metrics.invariance_ratio(code.z, second.z)}
+    if not model.group.dim:
+        return result
+    upright = turn_all(split.images[:n], torch.zeros(n, 0), get_group("none", 3), size)
+    copies = torch.stack([turn_exactly(upright, torch.full((n,), k)) for k in range(24)], 1)
+    same = metrics.symmetries(upright, copies)
+    found = [model.pose_matrix(c.pose)[..., :3] for c in (code, second)]
+    true = first[..., :3]
+    follow = metrics.follow_errors(found[1], found[0], extra[..., :3], true, same)
+    result["self_consistency"] = metrics.angle_summary(follow)
+    result["one_zero_for_all"] = metrics.angle_summary(metrics.zero_errors(found[0], true, same))
+    if split.labels is not None:
+        label = split.labels[:n]
+        per = [
+            metrics.zero_errors(found[0][c], true[c], same[c]) for c in (label == k for k in label.unique())
+        ]
+        result["zero_per_class"] = metrics.angle_summary(torch.cat(per))
+    return result
+
+
+def robustness3d(model: AffineVAE, split: ImageSplit, n: int) -> dict[str, dict[str, float]]:
+    """-ELBO and IoU of the same shapes upright, turned by rotations of the cube, and turned anyhow."""
+    found = {}
+    for name in ("none", "cube", "rotation"):
+        images, *_ = turned(split, model.config.size[0], name, TEST_SEED, n)
+        code = encode_all(model, images)
+        nats = float((code.nll + code.pose_nats).mean())
+        found["upright" if name == "none" else name] = {"nats": nats, **reconstruction(model, images, code)}
+    return found
 
 
 def representation(
@@ -167,10 +212,13 @@ def robustness(model: AffineVAE, split: ImageSplit, n: int = 1000, step: int = 1
 
 
 def timing(model: AffineVAE, images: Tensor, effort: Effort = "fast") -> dict[str, float]:
-    """Processor milliseconds an image for the pose search and for encoding alone, batch 256, one thread."""
+    """Processor milliseconds and evaluated poses an image, for the pose search and for encoding alone.
+
+    One thread; batches of 256 images or 32 shapes.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    batch, cost = images[:256], {}
+    batch, cost = images[: 256 if model.config.dims == 2 else 32], {}
     for name, run in (
         ("search", lambda: model.search(batch, effort)),
         ("encode", lambda: model.search(batch, "none")),
@@ -178,19 +226,21 @@ def timing(model: AffineVAE, images: Tensor, effort: Effort = "fast") -> dict[st
         times = []
         for _ in range(6):
             start = time.process_time()
-            run()
+            table = run()
             times.append(time.process_time() - start)
         cost[f"{name}_cpu_ms"] = sorted(times)[2] * 1000 / len(batch)
+        cost[f"{name}_poses"] = float(table.cost.isfinite().sum()) / len(batch)
     torch.set_num_threads(threads)
     return cost
 
 
 def evaluate(model: AffineVAE, data: ImageData, options: Evaluate) -> dict[str, Any]:
     """Every number on the model card, as ``metrics.json`` holds them."""
-    size = model.config.size[0]
+    size, dims = model.config.size[0], model.config.dims
     images, poses, label = turned(data.test, size, options.turns, TEST_SEED, options.test)
+    turns, few = get_group(options.turns, dims), 1000 if dims == 2 else 200
     code = encode_all(model, images)
-    bound = torch.cat([importance_bound(model, x) for x in images[:1000].split(BATCH)])
+    bound = torch.cat([importance_bound(model, x) for x in images[:few].split(BATCH)])
     result: dict[str, Any] = {
         "n": len(images),
         "nats": float((code.nll + code.pose_nats).mean()),
@@ -199,21 +249,28 @@ def evaluate(model: AffineVAE, data: ImageData, options: Evaluate) -> dict[str, 
         "nats_std_error": float((code.nll + code.pose_nats).std() / len(images) ** 0.5),
         "iwae50": {"n": len(bound), "nats": float(bound.mean())},
         **reconstruction(model, images, code),
-        **orientation(model, data.test, size, code, poses, options.seed + 7),
-        "angle_leakage": metrics.angle_leakage(code.z, poses[:, 0]) if poses.shape[1] else None,
-        "robustness": {"n": min(1000, len(images)), "curve": robustness(model, data.test)},
         **timing(model, images),
         "parameters": parameters(model),
         "macs_forward": macs(
             model, images[:1], model.group.identity(1), torch.zeros(1, model.config.latent_dim)
         ),
     }
+    seed = options.seed + 7
+    if dims == 2:
+        result |= orientation(model, data.test, code, poses, seed)
+        result["angle_leakage"] = metrics.angle_leakage(code.z, poses[:, 0]) if turns.dim else None
+        result["robustness"] = {"n": min(1000, len(images)), "curve": robustness(model, data.test)}
+    else:
+        result |= orientation3d(model, data.test, turns, code, poses, seed)
+        result["angle_leakage"] = metrics.rotation_leakage(code.z, turns.matrix(poses)[..., :3])
+        result["robustness"] = {"n": len(images), **robustness3d(model, data.test, len(images))}
     if label is not None:
         seen, _, seen_label = turned(data.train, size, options.turns, options.seed, options.reference)
         assert seen_label is not None
         train_z = encode_all(model, seen).z
         result |= representation(code.z, label, train_z, seen_label, options.seed)
-        result["angle_leakage_in_class"] = metrics.class_angle_leakage(code.z, poses[:, 0], label)
+        if dims == 2 and turns.dim:
+            result["angle_leakage_in_class"] = metrics.class_angle_leakage(code.z, poses[:, 0], label)
         result["reference"] = len(seen)
     return result
 
@@ -240,7 +297,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     """Evaluate a folder and write the results beside its weights; returns the metrics."""
     model = AffineVAE.from_pretrained(options.model)
     folder = options.output or Path(options.model)
-    data = load_images(options.data, channels=model.config.channels, seed=0)
+    data = load(options.data, model.config.channels, model.config.size[0])
     test = evaluate(model, data, options)
     result = {
         "data": data.name,

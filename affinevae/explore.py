@@ -6,10 +6,12 @@ Nothing here knows the page; every function takes a model and tensors and gives 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import roma
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -21,6 +23,7 @@ from affinevae.picture import extent
 
 MAP = "map.safetensors"
 DEFAULT_FILL = 0.7
+ROTATION = ("rot_x", "rot_y", "rot_z")  # names of a pose that begins with a rotation vector
 
 
 class Map(NamedTuple):
@@ -74,12 +77,19 @@ def latent_importance(model: AffineVAE, z: Tensor, reach: float = 2.0) -> Tensor
     return change
 
 
-def latent_strips(model: AffineVAE, z: Tensor, pose: Tensor | None, values: Tensor) -> Tensor:
-    """Each latent of z (1, L) moved through ``values`` (n,), the others kept: ``(L, n, C, S, S)``, in one batch."""
-    codes = _each_latent_at(z, values)  # (n, L, L)
-    flat = codes.transpose(0, 1).flatten(0, 1)
+def latent_strips(
+    model: AffineVAE, z: Tensor, pose: Tensor | None, values: Tensor, latents: Sequence[int] | None = None
+) -> Tensor:
+    """Each latent of z (1, L) moved through ``values`` (n,), the others kept: ``(L, n, C, *size)``, in one batch.
+
+    Args:
+        latents: which ones, in this order; default: all.
+    """
+    codes = _each_latent_at(z, values).transpose(0, 1)  # (L, n, L)
+    codes = codes if latents is None else codes[list(latents)]
+    flat = codes.flatten(0, 1)
     images = model.decode(flat, None if pose is None else pose.expand(len(flat), -1))
-    return images.unflatten(0, (z.shape[1], len(values)))
+    return images.unflatten(0, codes.shape[:2])
 
 
 def _each_latent_at(z: Tensor, values: Tensor) -> Tensor:
@@ -128,13 +138,35 @@ def walk_codes(
     """Codes ``(n, L)`` and poses ``(n, P)`` part of the way from ``start`` to ``end``, each (1, L) and (1, P).
 
     ``shape`` and ``orientation`` (n,) in [0, 1] say how far each has moved. z moves along a straight line, angles
-    the short way round.
+    the short way round, rotations of space about one axis.
     """
     (z0, pose0), (z1, pose1) = start, end
-    way = pose1 - pose0
-    if model.group.dim:
-        way = model.group.wrap(way)
-    return z0 + shape[:, None] * (z1 - z0), pose0 + orientation[:, None] * way
+    z, part = z0 + shape[:, None] * (z1 - z0), orientation[:, None]
+    if model.group.names[:3] != ROTATION:
+        way = model.group.wrap(pose1 - pose0) if model.group.dim else pose1 - pose0
+        return z, pose0 + part * way
+    turned = roma.rotvec_slerp(pose0[0, :3], pose1[0, :3], orientation)
+    return z, torch.cat([turned, pose0[:, 3:] + part * (pose1 - pose0)[:, 3:]], 1)
+
+
+def yaw_pitch_roll(rotation: Tensor) -> Tensor:
+    """Rotation vectors ``(B, 3)`` as turns about z, the new y and the newest x, in radians, pitch within +-pi/2.
+
+    Looking straight up or down, where only yaw and roll together are known, all of it is given to yaw.
+    """
+    return roma.rotvec_to_euler("ZYX", rotation.double())  # type: ignore[no-any-return]
+
+
+def rotation_vector(angles: Tensor) -> Tensor:
+    """The inverse of :func:`yaw_pitch_roll`, for any angles: ``(B, 3)``, of length at most pi."""
+    return roma.euler_to_rotvec("ZYX", angles.double())  # type: ignore[no-any-return]
+
+
+def iou(a: Tensor, b: Tensor, level: float = 0.5) -> float:
+    """Overlap of two occupancy grids: cells that both fill over cells that either fills. Two empty grids: 1."""
+    first, second = a >= level, b >= level
+    either = int((first | second).sum())
+    return int((first & second).sum()) / either if either else 1.0
 
 
 def walk_grid(

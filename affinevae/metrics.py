@@ -17,6 +17,8 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from affinevae.affine3d import cube_rotations
+
 
 def kmeans_accuracy(z: Tensor, label: Tensor, seed: int = 0) -> float:
     """Accuracy of k-means clusters, one for each class, after the best one-to-one naming; ``z`` (N, L)."""
@@ -49,6 +51,13 @@ def angle_leakage(z: Tensor, angle: Tensor, k: int = 10, harmonics: tuple[int, .
     """
     target = torch.cat([f(m * angle)[:, None] for m in harmonics for f in (torch.cos, torch.sin)], 1).numpy()
     half = len(z) // 2
+    knn = KNeighborsRegressor(k).fit(z[:half].numpy(), target[:half])
+    return float(knn.score(z[half:].numpy(), target[half:]))
+
+
+def rotation_leakage(z: Tensor, matrices: Tensor, k: int = 10) -> float:
+    """:func:`angle_leakage` of rotations of space ``(N, 3, 3)``: R^2 of their nine entries."""
+    half, target = len(z) // 2, matrices.flatten(1).numpy()
     knn = KNeighborsRegressor(k).fit(z[:half].numpy(), target[:half])
     return float(knn.score(z[half:].numpy(), target[half:]))
 
@@ -100,3 +109,56 @@ def angle_summary(error: Tensor) -> dict[str, float]:
         "within_15": float((degrees <= 15).float().mean()),
         "within_15_mod_180": float((flipped <= 15).float().mean()),
     }
+
+
+# Voxel shapes ------------------------------------------------------------------------------------------------------
+
+
+def iou(a: Tensor, b: Tensor, level: float = 0.5) -> Tensor:
+    """Intersection over union of occupancies above ``level``, ``(B, ...), (B, ...) -> (B,)``; two empty ones: 1."""
+    full_a, full_b = (a > level).flatten(1), (b > level).flatten(1)
+    union = (full_a | full_b).sum(1)
+    return torch.where(union > 0, (full_a & full_b).sum(1) / union.clamp_min(1), 1.0)
+
+
+def symmetries(shapes: Tensor, copies: Tensor, level: float = 0.85) -> Tensor:
+    """Which turned copies ``(N, K, ...)`` look like the shapes ``(N, ...)``: IoU of at least ``level``, ``(N, K)``."""
+    return torch.stack([iou(shapes, copy) >= level for copy in copies.unbind(1)], 1)
+
+
+def rotation_angle(matrices: Tensor) -> Tensor:
+    """Angle of rotations of the plane or of space, ``(..., d, d) -> (...)`` radians, not negative."""
+    trace = matrices.diagonal(dim1=-2, dim2=-1).sum(-1)
+    cosine = trace / 2 if matrices.shape[-1] == 2 else (trace - 1) / 2
+    return cosine.clamp(-1, 1).acos()
+
+
+def follow_errors(second: Tensor, first: Tensor, extra: Tensor, true: Tensor, same: Tensor) -> Tensor:
+    """How far the pose did not follow when shapes were turned again, up to each shape's own symmetry: ``(N,)`` radians.
+
+    Args:
+        second, first: rotations found after and before, ``(N, 3, 3)``.
+        extra: the turn in between, ``(N, 3, 3)``.
+        true: how the shape was turned before, ``(N, 3, 3)``.
+        same: which of the 24 ``cube_rotations`` leave the upright shape as it is, ``(N, 24)``.
+    """
+    moved = extra.transpose(1, 2) @ second @ first.transpose(1, 2)
+    allowed = true[:, None] @ cube_rotations() @ true[:, None].transpose(2, 3)  # (N, 24, 3, 3)
+    angle = rotation_angle(moved[:, None].transpose(2, 3) @ allowed)
+    return torch.where(same, angle, torch.inf).amin(1)
+
+
+def zero_errors(found: Tensor, true: Tensor, same: Tensor, candidates: int = 64) -> Tensor:
+    """Errors of found rotations once all may choose one common zero, up to each shape's symmetry: ``(N,)`` radians.
+
+    The zero is the shape's own offset, among the first ``candidates``, that serves the median best.
+    """
+    relative = true.transpose(1, 2) @ found  # symmetry times the common zero
+    best = None
+    for zero in relative[:candidates]:
+        angle = rotation_angle(relative[:, None].transpose(2, 3) @ (cube_rotations() @ zero))
+        error = torch.where(same, angle, torch.inf).amin(1)
+        if best is None or error.median() < best.median():
+            best = error
+    assert best is not None
+    return best

@@ -1,4 +1,4 @@
-"""The affine VAE: a VAE that sees every image in its canonical pose.
+"""The affine VAE: a VAE that sees every image, or every voxel shape, in its canonical pose.
 
     x --A--> canonical view --encoder--> z --decoder--> canonical logits --A^-1--> logits in the image's frame
 
@@ -16,19 +16,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from affinevae.affine import ANGLES, PoseGroup, center_of_mass, get_group, warp
-from affinevae.networks import PATCH, Decoder, Encoder, PolarScorer
-from affinevae.search import Table, circular_modes, neighbours, search, vertex_offset
+from affinevae import affine, affine3d
+from affinevae.groups import get_group
+from affinevae.networks import PATCH, Decoder, Encoder
+from affinevae.networks import scorer as make_scorer
+from affinevae.pose import PoseGroup
+from affinevae.search import Table, local_maxima, neighbours, search, vertex_offset
 from weights import Pretrained
 
 Effort = Literal["none", "fast", "best"]
 EFFORTS: tuple[Effort, ...] = ("none", "fast", "best")
 
-COARSE = 16  # proposals on the circle when there is no scorer
 MODES = 4  # proposals of the scorer that "fast" verifies
-CHUNK = 1024  # image-pose pairs evaluated at once: their activations stay in the processor's cache
+CHUNK = 2**20  # cells of the image-pose pairs evaluated at once: they stay in the processor's cache
+APART = math.pi / 8  # two poses closer than this are one mode
 KEPT = 4  # poses of the posterior that the reported bound averages over
 WITHIN_NATS = 2.0  # how much worse an alternative pose may be
+LIMITS = {2: 256, 3: 64}  # cells a side
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,10 @@ class AffineVAEConfig:
     """What a model is; ``config.json`` holds the same keys.
 
     Args:
-        size: image side in pixels, ``(S, S)``; a multiple of 4.
-        channels: 1 (grey) or 3 (RGB).
+        size: ``(S, S)`` pixels or ``(S, S, S)`` voxels; a multiple of 4.
+        channels: 1 (grey, occupancy) or 3 (RGB).
         latent_dim: numbers in the shape code z.
-        group: pose group, see ``affinevae.affine.GROUPS``; "none" is a plain VAE.
+        group: pose group, see ``affinevae.groups.GROUPS``; "none" is a plain VAE.
         width: units of the dense layers.
         features: channels of the convolutions.
         blocks: residual blocks in the encoder and in the decoder.
@@ -47,7 +51,7 @@ class AffineVAEConfig:
         classes: names of the classes it was trained on, for display.
     """
 
-    size: tuple[int, int] = (32, 32)
+    size: tuple[int, ...] = (32, 32)
     channels: int = 1
     latent_dim: int = 8
     group: str = "rotation"
@@ -63,14 +67,17 @@ class AffineVAEConfig:
 
     def check(self) -> AffineVAEConfig:
         """Itself, or ``ValueError`` with what is wrong."""
-        side = self.size[0]
-        if len(self.size) != 2 or set(self.size) != {side} or side % PATCH or not 8 <= side <= 256:
-            raise ValueError(f"size {self.size} must be a square of 8 to 256 pixels, a multiple of {PATCH}")
+        side, limit = self.size[0], LIMITS.get(self.dims, 0)
+        if set(self.size) != {side} or side % PATCH or not 8 <= side <= limit:
+            raise ValueError(
+                f"size {self.size} must be a square of 8 to {LIMITS[2]} pixels or a cube of 8 to {LIMITS[3]} voxels "
+                f"a side, a multiple of {PATCH}"
+            )
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (RGB), not {self.channels}")
         if not 1 <= self.latent_dim <= 1024:
             raise ValueError(f"latent_dim must be 1 to 1024, not {self.latent_dim}")
-        get_group(self.group)
+        get_group(self.group, self.dims)
         return self
 
 
@@ -97,11 +104,14 @@ class AffineVAE(
     tags=["affine-vae", "disentanglement", "pose", "vae"],
     license="apache-2.0",
 ):
-    """Affine VAE over images ``(B, C, S, S)`` in [0, 1]. Arguments: see :class:`AffineVAEConfig`."""
+    """Affine VAE over images ``(B, C, S, S)`` or shapes ``(B, 1, S, S, S)`` in [0, 1].
+
+    Arguments: see :class:`AffineVAEConfig`. Below, "image" means either.
+    """
 
     def __init__(
         self,
-        size: tuple[int, int] = (32, 32),
+        size: tuple[int, ...] = (32, 32),
         channels: int = 1,
         latent_dim: int = 8,
         group: str = "rotation",
@@ -113,9 +123,8 @@ class AffineVAE(
     ) -> None:
         super().__init__()
         scorer = scorer and group != "none"
-        side: tuple[int, int] = tuple(size)  # type: ignore[assignment]  # JSON gives a list
         config = AffineVAEConfig(
-            side,
+            tuple(size),  # JSON gives a list
             channels,
             latent_dim,
             group,
@@ -126,11 +135,11 @@ class AffineVAE(
             tuple(classes),
         )
         self.config = config.check()
-        shape = (channels, config.size[0], latent_dim, width, features, blocks)
+        shape = (config.size, channels, latent_dim, width, features, blocks)
         self.encoder, self.decoder = Encoder(*shape), Decoder(*shape)
-        self.scorer = PolarScorer(channels, config.size[0]) if scorer else None
+        self.scorer = make_scorer(self.group, config.size, channels) if scorer else None
         # The logit outside the frame, so that a turned reconstruction has clean corners.
-        self.background = nn.Parameter(torch.full((channels, 1, 1), -6.0))
+        self.background = nn.Parameter(torch.full((channels, *[1] * config.dims), -6.0))
 
     @classmethod
     def from_vae(cls, vae: AffineVAE, group: str = "rotation") -> AffineVAE:
@@ -144,7 +153,7 @@ class AffineVAE(
 
     @property
     def group(self) -> PoseGroup:
-        return get_group(self.config.group)
+        return get_group(self.config.group, self.config.dims)
 
     # The VAE, in the canonical frame -------------------------------------------------------------------------------
 
@@ -153,18 +162,49 @@ class AffineVAE(
         return self.encoder(self.straighten(image, pose))  # type: ignore[no-any-return]
 
     def straighten(self, image: Tensor, pose: Tensor) -> Tensor:
-        """The canonical view of images under their poses, ``(B, C, S, S)``."""
-        return warp(image, self.group.matrix(pose)) if self.group.dim else image
+        """The canonical view of images under their poses, ``(B, C, *size)``."""
+        if not self.group.dim:
+            return image
+        if self.group.exact:
+            return affine3d.turn_exactly(image, self.group.to_cells(pose)[:, 0])
+        return self._warp(image, pose)
 
     def logits(self, z: Tensor, pose: Tensor | None = None) -> Tensor:
-        """Bernoulli logits ``(B, C, S, S)``, turned by ``pose``; None is the canonical orientation.
+        """Bernoulli logits ``(B, C, *size)``, turned by ``pose``; None is the canonical orientation.
 
         Logits are warped, not probabilities: a warped probability is blurred towards the background.
         """
-        logits = self.decoder(z)
+        logits: Tensor = self.decoder(z)
         if pose is None or not self.group.dim:
-            return logits  # type: ignore[no-any-return]
-        return warp(logits, self.group.inverse(pose), self.background)
+            return logits
+        if self.group.exact:
+            return affine3d.turn_exactly(logits, self.group.to_cells(pose)[:, 0], inverse=True)
+        return self._warp(logits, pose, back=True)
+
+    def _warp(self, image: Tensor, pose: Tensor, back: bool = False) -> Tensor:
+        """Images in their canonical frame, or with ``back`` canonical logits in the image's."""
+        warp = affine.warp if self.config.dims == 2 else affine3d.warp
+        # Coordinates need every digit: in bfloat16 they would be off by a tenth of a cell.
+        with torch.autocast(image.device.type, enabled=False):
+            matrix = (self.group.inverse if back else self.group.matrix)(pose.float())
+            return warp(image.float(), matrix, self.background if back else 0.0)
+
+    def losses(self, image: Tensor, pose: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Distortion and rate at given poses, each ``(B,)`` nats; ``noise`` (B, L) is added to the posterior's mean.
+
+        Zeros give the loss at the mean: lower variance, for choosing a pose. Standard normal noise gives an unbiased
+        estimate of the bound.
+        """
+        view = self.straighten(image, pose)
+        mean, log_var = self.encoder(view)
+        z = mean + noise * (0.5 * log_var).exp()
+        if (
+            self.group.exact
+        ):  # cells map onto cells: the canonical frame holds the same sum, and no turning back
+            distortion = bernoulli_nll(self.decoder(z), view)
+        else:
+            distortion = bernoulli_nll(self.logits(z, pose), image)
+        return distortion, gaussian_kl(mean, log_var)
 
     def forward(
         self, image: Tensor, pose: Tensor, noise: Tensor, scored: int = 0
@@ -172,17 +212,16 @@ class AffineVAE(
         """One pass at given poses: distortion (B,), rate (B,) in nats, and the scorer's logits (scored, K).
 
         Args:
-            image: ``(B, C, S, S)``.
+            image: ``(B, C, *size)``.
             pose: ``(B, P)``.
             noise: ``(B, L)`` standard normal, or zeros for the posterior mean.
             scored: how many images the scorer looks at, from the first.
         """
-        mean, log_var = self.posterior(image, pose)
-        logits = self.logits(mean + noise * (0.5 * log_var).exp(), pose)
-        scores = (
-            self.scorer(image[:scored]) if self.scorer is not None and scored else image.new_zeros(0, ANGLES)
-        )
-        return bernoulli_nll(logits, image), gaussian_kl(mean, log_var), scores
+        entries = len(self.group.rotations.covering) if self.group.rotations else 0
+        scores = image.new_zeros(0, entries)
+        if self.scorer is not None and scored:
+            scores = self.scorer(image[:scored])
+        return *self.losses(image, pose, noise), scores
 
     # The pose ------------------------------------------------------------------------------------------------------
 
@@ -194,15 +233,13 @@ class AffineVAE(
         """
         parts = []
         generator = None if seed is None else torch.Generator(image.device).manual_seed(seed)
-        for i, c in zip(index.split(CHUNK), cells.split(CHUNK), strict=True):
-            view, pose = image[i], self.group.from_cells(c)
-            mean, log_var = self.posterior(view, pose)
-            if generator is None:
-                z = mean
-            else:
-                draw = torch.randn(mean.shape, generator=generator, device=mean.device)
-                z = mean + draw * (0.5 * log_var).exp()
-            parts.append(bernoulli_nll(self.logits(z, pose), view) + gaussian_kl(mean, log_var))
+        chunk = max(1, CHUNK // image[0, 0].numel())
+        for i, c in zip(index.split(chunk), cells.split(chunk), strict=True):
+            noise = torch.zeros(len(i), self.config.latent_dim, device=image.device)
+            if generator is not None:
+                noise.normal_(generator=generator)
+            distortion, rate = self.losses(image[i], self.group.from_cells(c), noise)
+            parts.append(distortion + rate)
         return torch.cat(parts) if parts else image.new_zeros(0)
 
     @torch.no_grad()
@@ -211,40 +248,47 @@ class AffineVAE(
         cells = self.proposals(image, effort)
         fine = effort == "best"
         starts = min(4 if fine else 2, cells.shape[1])
-        rounds = {"none": (), "fast": (2, 1), "best": (2, 1, 1)}[effort] if self.group.dim else ()
-        if fine and self.group.dim == 1:
+        rounds = {"none": (), "fast": (2, 1), "best": (2, 1, 1)}[effort]
+        if not self.group.tangent or (fine and self.group.dim == 1):
             rounds = ()  # every pose of the lattice is already in the table
         return search(lambda i, c: self.pair_loss(image, i, c), self.group, cells, rounds, starts)
 
     @torch.no_grad()
     def proposals(self, image: Tensor, effort: Effort) -> Tensor:
-        """Lattice cells to try first, ``(B, M, P)``: the scorer's modes, or an even grid of angles.
+        """Lattice cells to try first, ``(B, M, Q)``: the scorer's modes, or an even grid of rotations.
 
         Groups with shifts start at the centre of brightness.
         """
         if effort not in EFFORTS:
             raise ValueError(f"unknown effort {effort!r}: choose one of {', '.join(EFFORTS)}")
-        batch = len(image)
-        if effort == "none" or not self.group.dim:
-            return torch.zeros(batch, 1, self.group.dim, dtype=torch.long, device=image.device)
+        rotations = self.group.rotations
+        if effort == "none" or rotations is None:
+            return self.group.to_cells(self.group.identity(len(image)).to(image.device))[:, None]
         if effort == "fast" and self.scorer is not None:
-            angles = circular_modes(self.scorer(image), MODES)
-        else:
-            count = ANGLES if effort == "best" else COARSE
-            angles = torch.arange(0, ANGLES, ANGLES // count, device=image.device).expand(batch, -1)
-        return self.at_angles(image, angles)
+            return self.turned(image, self.scored_rotations(image, MODES))
+        grid = rotations.covering if effort == "best" else rotations.coarse
+        return self.turned(image, grid.to(image.device).expand(len(image), -1, -1))
 
-    def at_angles(self, image: Tensor, angles: Tensor) -> Tensor:
-        """Cells with these angle cells ``(B, M)`` and the other parameters at their start: ``(B, M, P)``."""
+    def scored_rotations(self, image: Tensor, count: int) -> Tensor:
+        """Cells of the rotations that the scorer finds likeliest, ``(B, count, columns)``."""
+        rotations = self.group.rotations
+        assert self.scorer is not None
+        assert rotations is not None
+        best = local_maxima(self.scorer(image), rotations.neighbourhood.to(image.device), count)
+        return rotations.covering.to(image.device)[best]
+
+    def turned(self, image: Tensor, rotations: Tensor) -> Tensor:
+        """Cells ``(B, M, Q)`` with these rotations ``(B, M, columns)`` and the other parameters at their start."""
         start = image.new_zeros(len(image), self.group.dim, dtype=torch.float32)
         if "shift_x" in self.group.names:
-            start[:, 1:3] = center_of_mass(image)
-        cells = self.group.to_cells(start)[:, None].repeat(1, angles.shape[1], 1)
-        cells[..., 0] = angles
+            centre = (affine if self.config.dims == 2 else affine3d).center_of_mass(image)
+            start[:, self.group.shifts] = centre
+        cells = self.group.to_cells(start)[:, None].repeat(1, rotations.shape[1], 1)
+        cells[..., : self.group.columns] = rotations
         return cells
 
     def pose_matrix(self, pose: Tensor) -> Tensor:
-        """``(B, P) -> (B, 2, 3)``: from canonical to image coordinates (x right, y up, frame in [-1, 1])."""
+        """``(B, P) -> (B, d, d + 1)``: from canonical to world coordinates (frame in [-1, 1]; y up, in space z up)."""
         return self.group.matrix(pose)
 
     # The public life -----------------------------------------------------------------------------------------------
@@ -254,8 +298,9 @@ class AffineVAE(
         """Take shape and orientation apart.
 
         Args:
-            image: ``(B, C, S, S)`` floats in [0, 1].
-            effort: "none" (no search: identity pose), "fast" (about 13 evaluations an image) or "best" (every angle).
+            image: ``(B, C, *size)`` floats in [0, 1].
+            effort: "none" (no search: identity pose), "fast" (the scorer's proposals, verified and refined) or
+                "best" (an even grid of all rotations).
             seed: of the noise on z in the reported bound.
 
         Raises:
@@ -291,32 +336,28 @@ class AffineVAE(
     def refined_pose(self, table: Table, effort: Effort = "fast") -> Tensor:
         """The best pose, moved off the lattice to the minimum of the parabola through its neighbours: ``(B, P)``."""
         best = table.best()[:, None]
-        if effort == "none" or not self.group.dim:
+        if effort == "none" or not self.group.tangent:
             return self.group.from_cells(best[:, 0])
         offset = vertex_offset(table, best, neighbours(self.group, best, 1))[:, 0]
-        pose = self.group.from_cells(best[:, 0])
-        return self.group.wrap(pose + offset.clamp(-0.5, 0.5) * self.group.steps(pose))
+        return self.group.from_cells(best[:, 0], offset.clamp(-0.5, 0.5))
 
     def modes(self, table: Table, count: int = 3) -> tuple[Tensor, Tensor]:
         """Well separated poses within 2 nats of the best: ``(B, M, P)`` and their probabilities ``(B, M)``."""
-        cells, cost = table.cells, table.cost.clone()
-        apart = ANGLES // 16
+        cost, every = table.cost.clone(), self.group.from_cells(table.cells)
         poses, costs = [], []
         for _ in range(min(count, cost.shape[1])):
             low, index = cost.min(1)
-            chosen = cells.gather(1, index[:, None, None].expand(-1, 1, cells.shape[-1]))
-            poses.append(self.group.from_cells(chosen[:, 0]))
+            pose = every.gather(1, index[:, None, None].expand(-1, 1, every.shape[-1]))
+            poses.append(pose[:, 0])
             costs.append(low)
-            if self.group.dim:
-                gap = (cells[..., 0] - chosen[..., 0]).abs()
-                cost[torch.minimum(gap, ANGLES - gap) < apart] = torch.inf
+            cost[self.group.gap(every, pose) < APART] = torch.inf
         stacked = torch.stack(costs, 1)
         kept = torch.where(stacked <= stacked[:, :1] + WITHIN_NATS, stacked, torch.inf)
         return torch.stack(poses, 1), torch.softmax(-kept, 1)
 
     @torch.no_grad()
     def decode(self, z: Tensor, pose: Tensor | None = None) -> Tensor:
-        """Images ``(B, C, S, S)`` of codes ``(B, L)``, turned by ``pose`` (B, P); None: canonical orientation.
+        """Images ``(B, C, *size)`` of codes ``(B, L)``, turned by ``pose`` (B, P); None: canonical orientation.
 
         Raises:
             ValueError: wrong shape or numbers that are not finite.
@@ -329,7 +370,7 @@ class AffineVAE(
 
     @torch.no_grad()
     def sample(self, n: int, pose: Tensor | None = None, seed: int = 0) -> Tensor:
-        """``n`` images ``(n, C, S, S)`` of codes from the prior, turned by ``pose`` (n, P) or canonical."""
+        """``n`` images ``(n, C, *size)`` of codes from the prior, turned by ``pose`` (n, P) or canonical."""
         if n < 1:
             raise ValueError(f"n must be at least 1, not {n}")
         z = torch.randn(n, self.config.latent_dim, generator=torch.Generator().manual_seed(seed))
@@ -338,7 +379,7 @@ class AffineVAE(
     def check_image(self, image: Tensor) -> Tensor:
         """The image as floats on the model's device; ``ValueError`` says what is wrong."""
         expected = (self.config.channels, *self.config.size)
-        if image.ndim != 4 or tuple(image.shape[1:]) != expected:
+        if image.ndim != 2 + self.config.dims or tuple(image.shape[1:]) != expected:
             raise ValueError(
                 f"images must have shape (B, {', '.join(map(str, expected))}), not {tuple(image.shape)}"
             )

@@ -22,14 +22,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from affinevae.affine import PoseGroup
+from affinevae.pose import PoseGroup
 
-# (image index (n,), lattice cells (n, P)) -> loss (n,) in nats
+# (image index (n,), lattice cells (n, Q)) -> loss (n,) in nats
 PairLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Table(NamedTuple):
-    """Every evaluated pose: lattice ``cells`` (B, S, P) and ``cost`` (B, S) = loss - log p(pose), in nats.
+    """Every evaluated pose: lattice ``cells`` (B, S, Q) and ``cost`` (B, S) = loss - log p(pose), in nats.
 
     Slots that an image did not need hold an infinite cost.
     """
@@ -38,11 +38,11 @@ class Table(NamedTuple):
     cost: Tensor
 
     def best(self) -> Tensor:
-        """The cheapest cells of each image, ``(B, P)``."""
+        """The cheapest cells of each image, ``(B, Q)``."""
         return self.top(1)[:, 0]
 
     def top(self, k: int) -> Tensor:
-        """The ``k`` cheapest cells of each image, ``(B, k, P)``."""
+        """The ``k`` cheapest cells of each image, ``(B, k, Q)``."""
         index = self.cost.topk(k, dim=1, largest=False).indices
         return self.cells.gather(1, index[..., None].expand(-1, -1, self.cells.shape[-1]))
 
@@ -51,7 +51,7 @@ class Table(NamedTuple):
         return torch.log_softmax(-self.cost / temperature, 1)
 
     def lookup(self, cells: Tensor) -> Tensor:
-        """Costs of cells ``(B, M, P)`` that are in the table, infinite elsewhere: ``(B, M)``."""
+        """Costs of cells ``(B, M, Q)`` that are in the table, infinite elsewhere: ``(B, M)``."""
         same = (cells[:, :, None] == self.cells[:, None]).all(-1)
         return torch.where(same, self.cost[:, None], torch.inf).amin(-1)
 
@@ -64,8 +64,9 @@ def search(
     Args:
         loss: evaluates pairs of image index and cells.
         group: whose lattice and prior.
-        proposals: cells ``(B, M, P)``; duplicates are evaluated once.
-        rounds: refinement steps in cells, coarse to fine; each costs at most ``2 P + 1`` evaluations a start.
+        proposals: cells ``(B, M, Q)``; duplicates are evaluated once.
+        rounds: refinement steps in cells, coarse to fine; each costs at most ``2 T + 1`` evaluations a start, for
+            the T directions in which a pose can move.
         starts: how many proposals to refine.
     """
     empty = Table(proposals[:, :0], torch.empty(len(proposals), 0, device=proposals.device))
@@ -79,7 +80,7 @@ def search(
 
 
 def evaluate(loss: PairLoss, group: PoseGroup, cells: Tensor, table: Table) -> Table:
-    """Add cells ``(B, M, P)`` to the table, evaluating only pairs that are not in it yet."""
+    """Add cells ``(B, M, Q)`` to the table, evaluating only pairs that are not in it yet."""
     batch, count = cells.shape[:2]
     earlier = torch.ones(count, count, dtype=torch.bool, device=cells.device).tril(-1)
     repeated = ((cells[:, :, None] == cells[:, None]).all(-1) & earlier).any(-1)
@@ -94,10 +95,10 @@ def evaluate(loss: PairLoss, group: PoseGroup, cells: Tensor, table: Table) -> T
 
 
 def neighbours(group: PoseGroup, cells: Tensor, step: int) -> Tensor:
-    """Cells one step down and up in each parameter: ``(B, M, P) -> (B, M, 2 P, P)``."""
-    eye = torch.eye(group.dim, dtype=torch.long, device=cells.device) * step
-    moved = cells[:, :, None] + torch.cat([-eye, eye])
-    return group.to_cells(group.from_cells(moved))
+    """Cells one step down and up in each of T directions: ``(B, M, Q) -> (B, M, 2 T, Q)``."""
+    eye = torch.eye(group.tangent, device=cells.device) * step
+    offset = torch.cat([-eye, eye]).expand(*cells.shape[:2], -1, -1)
+    return group.move(cells[:, :, None].expand(-1, -1, 2 * group.tangent, -1), offset)
 
 
 def parabola(below: Tensor, centre: Tensor, above: Tensor) -> Tensor:
@@ -114,20 +115,20 @@ def _parabola_round(
     around = neighbours(group, centers, step)
     table = evaluate(loss, group, around.flatten(1, 2), table)
     offset = vertex_offset(table, centers, around)
-    vertex = group.to_cells(group.from_cells(centers + (offset * step).round().long()))
+    vertex = group.move(centers, offset * step)
     table = evaluate(loss, group, vertex, table)
     return table, _cheapest(table, torch.cat([centers[:, :, None], around, vertex[:, :, None]], 2))
 
 
 def vertex_offset(table: Table, centers: Tensor, around: Tensor) -> Tensor:
-    """Per parameter, the parabola's minimum in steps from each centre: ``(B, M, P)``.
+    """For each direction, the parabola's minimum in steps from each centre: ``(B, M, T)``.
 
     The neighbours must be in the table, as after a refinement round of the same step; a neighbour beyond the
-    prior's reach was clamped onto the centre, and that parameter stays.
+    prior's reach was clamped onto the centre, and that direction stays.
     """
-    dim = centers.shape[-1]
+    dim = around.shape[2] // 2
     side = table.lookup(around.flatten(1, 2)).view(*around.shape[:3])
-    centre = table.lookup(centers)[..., None].expand(*centers.shape)
+    centre = table.lookup(centers)[..., None].expand(-1, -1, dim)
     offset = parabola(side[..., :dim], centre, side[..., dim:])
     clamped = (around == centers[:, :, None]).all(-1)
     return offset * ~(clamped[..., :dim] | clamped[..., dim:])
@@ -139,11 +140,12 @@ def _cheapest(table: Table, cells: Tensor) -> Tensor:
     return cells.gather(2, index).squeeze(2)
 
 
-def circular_modes(scores: Tensor, count: int) -> Tensor:
-    """The ``count`` highest local maxima of scores on a circle, ``(B, K) -> (B, count)`` indices, all different.
+def local_maxima(scores: Tensor, neighbourhood: Tensor, count: int) -> Tensor:
+    """The ``count`` highest local maxima of scores, ``(B, K) -> (B, count)`` indices, all different.
 
-    An image with fewer maxima gets the highest other entries instead.
+    ``neighbourhood`` (K, n) lists the entries near each. What has fewer maxima gets the highest other entries instead.
     """
-    neighbourhood = torch.stack([scores.roll(s, 1) for s in (-2, -1, 1, 2)]).amax(0)
+    count = min(count, scores.shape[1])
+    around = scores[:, neighbourhood].amax(2)
     span = scores.amax() - scores.amin() + 1
-    return torch.where(scores >= neighbourhood, scores, scores - span).topk(count, 1).indices
+    return torch.where(scores >= around, scores, scores - span).topk(count, 1).indices

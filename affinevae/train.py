@@ -24,13 +24,15 @@ from accelerate import Accelerator
 from accelerate.state import PartialState
 from torch import Tensor, nn
 
-from affinevae.affine import ANGLES, GROUPS, enlarge, turn
+from affinevae.data import load
 from affinevae.evaluate import VALIDATION_SEED, Evaluate, read_metrics, turned, validation_nats
 from affinevae.evaluate import run as evaluate
-from affinevae.model import COARSE, AffineVAE
-from affinevae.search import Table, circular_modes, search
+from affinevae.groups import GROUPS
+from affinevae.model import AffineVAE
+from affinevae.search import Table, search
+from affinevae.turned import TurnedImages
 from training.command import command
-from training.datasets import ImageData, load_images
+from training.datasets import ImageData
 from training.loop import LoopConfig, RunError, fit
 from weights.checkpoint import METRICS
 
@@ -53,7 +55,7 @@ class PoseTraining:
 
 
 class PoseCache:
-    """The last chosen pose of every training image, as lattice cells ``(N, P)``; -1 where none is known yet."""
+    """The last chosen pose of every training image, as lattice cells ``(N, Q)``; -1 where none is known yet."""
 
     def __init__(self, examples: int, dim: int) -> None:
         self.cells = torch.full((examples, dim), UNKNOWN)
@@ -77,35 +79,6 @@ class PoseCache:
 UNKNOWN = -1_000_000  # far outside every lattice
 
 
-class TurnedImages:
-    """Images in unknown poses of a group: index ``(B,)`` to floats ``(B, C, size, size)`` in [0, 1].
-
-    Each image is turned once, by a pose drawn from ``seed`` that training never sees; with ``fresh`` it is turned
-    anew at each visit (augmentation: stronger for a plain VAE, and a pose cannot be remembered).
-    """
-
-    def __init__(self, images: Tensor, size: int, group: str, seed: int, fresh: bool = False) -> None:
-        self.group, self.fresh = GROUPS[group], fresh
-        self.poses = self.group.sample(len(images), torch.Generator().manual_seed(seed))
-        parts = zip(images.split(1000), self.poses.split(1000), strict=True)
-        self.images = torch.cat([self._prepare(part, pose, size) for part, pose in parts])
-
-    def _prepare(self, images: Tensor, poses: Tensor, size: int) -> Tensor:
-        large = enlarge(images.float() / 255, size).clamp(0, 1)
-        return _to_bytes(large if self.fresh else turn(large, self.group.inverse(poses)))
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __call__(self, index: Tensor) -> Tensor:
-        image = self.images[index].float() / 255
-        return turn(image, self.group.inverse(self.group.sample(len(index)))) if self.fresh else image
-
-
-def _to_bytes(image: Tensor) -> Tensor:
-    return (image * 255).round().to(torch.uint8)
-
-
 def make_step(
     model: AffineVAE,
     images: TurnedImages,
@@ -126,14 +99,19 @@ def make_step(
         if not model.group.dim:
             distortion, rate, _ = prepared(image, image.new_zeros(len(index), 0), noise)
             return _losses(distortion, rate, rate_weight)
+        model.eval()
         cells, table = e_step(model, image, cache.cells[index].to(device), progress, config)
-        if not images.fresh:
+        model.train()
+        if images.turner is None:
             cache.cells[index] = cells.cpu()
         learners = round(config.scorer_share * len(index)) if model.scorer is not None else 0
         distortion, rate, scores = prepared(image, model.group.from_cells(cells), noise, learners)
         losses = _losses(distortion, rate, rate_weight)
         if learners:
-            losses["scorer"] = scorer_loss(scores, Table(*(t[:learners] for t in table)))
+            rotations = model.group.rotations
+            assert rotations is not None
+            bins = rotations.bin(table.cells[:learners, :, : model.group.columns])
+            losses["scorer"] = scorer_loss(scores, bins, Table(*(t[:learners] for t in table)))
             losses["loss"] = losses["loss"] + losses["scorer"]
         return losses
 
@@ -156,37 +134,40 @@ def e_step(
     group = model.group
     temperature = 1.0
     if progress < config.grid_fraction:
-        # Geometric cooling; the grid's phase is random for each image, so that no angle is favoured.
-        temperature = config.temperature ** (1 - progress / config.grid_fraction)
-        stride = ANGLES // COARSE
-        phase = torch.randint(stride, (len(image), 1), device=image.device)
-        proposals = model.at_angles(image, phase + torch.arange(0, ANGLES, stride, device=image.device))
+        temperature = config.temperature ** (1 - progress / config.grid_fraction)  # geometric cooling
+        rotations = group.rotations
+        assert rotations is not None  # a plain VAE has no E step
+        proposals = model.turned(image, rotations.spread(len(image), image.device))
     else:
         proposals = later_proposals(model, image, remembered, config)
     table = search(lambda i, c: model.pair_loss(image, i, c), group, proposals)
     drawn = torch.distributions.Categorical(logits=table.log_posterior(temperature)).sample()
-    return table.cells.gather(1, drawn[:, None, None].expand(-1, 1, group.dim))[:, 0], table
+    return table.cells.gather(1, drawn[:, None, None].expand(-1, 1, group.cell_dim))[:, 0], table
 
 
 def later_proposals(model: AffineVAE, image: Tensor, remembered: Tensor, config: PoseTraining) -> Tensor:
-    """The remembered pose, one random neighbour of it, and the scorer's modes: cells ``(B, M, P)``."""
-    group, batch = model.group, len(image)
+    """The remembered pose, one random neighbour of it, and the scorer's modes: cells ``(B, M, Q)``."""
+    group, rotations = model.group, model.group.rotations
+    assert rotations is not None
     if model.scorer is not None:
-        angles = circular_modes(model.scorer(image), config.modes)
+        modes = model.scored_rotations(image, config.modes)
     else:
-        angles = torch.randint(ANGLES, (batch, config.modes), device=image.device)
-    fresh = model.at_angles(image, angles)
+        drawn = torch.randint(len(rotations.covering), (len(image), config.modes), device=image.device)
+        modes = rotations.covering.to(image.device)[drawn]
+    fresh = model.turned(image, modes)
     known = (remembered > UNKNOWN // 2).all(1, keepdim=True)
     kept = torch.where(known, remembered, fresh[:, 0])
-    step = torch.randint(-2, 3, kept.shape, device=image.device)
-    near = group.to_cells(group.from_cells(kept + step))
-    return torch.cat([kept[:, None], near[:, None], fresh], 1)
+    step = torch.randint(-2, 3, (len(image), group.tangent), device=image.device)
+    return torch.cat([kept[:, None], group.move(kept, step.float())[:, None], fresh], 1)
 
 
-def scorer_loss(scores: Tensor, table: Table) -> Tensor:
-    """Cross entropy from the verified posterior over angles to the scorer's: a target, never a gradient path."""
+def scorer_loss(scores: Tensor, bins: Tensor, table: Table) -> Tensor:
+    """Cross entropy from the verified posterior over rotations to the scorer's: a target, never a gradient path.
+
+    ``bins`` (B, S) are the scorer's entries of the table's cells.
+    """
     target = torch.zeros_like(scores)
-    target.scatter_add_(1, table.cells[..., 0], table.log_posterior().exp())
+    target.scatter_add_(1, bins, table.log_posterior().exp())
     return F.cross_entropy(scores.float(), target)
 
 
@@ -212,6 +193,7 @@ class Train:
         rate_weight: of the KL term in the weight step; below 1 the code is used more and clusters better, at a
             small price in the bound. Searching and measuring always use the true bound. Left out: the better of 0.4
             and 1 on validation, which is 0.4 with a pose and 1 for a plain VAE.
+        dropout: share of the encoder's patch features that training hides; helps where examples are few.
         validation: images of the validation split that are measured after each epoch.
         measure: run ``affinevae.evaluate`` at the end.
     """
@@ -228,6 +210,7 @@ class Train:
     features: int = 16
     blocks: int = 2
     rate_weight: float | None = None
+    dropout: float = 0.0
     validation: int = 2000
     measure: bool = True
     poses: PoseTraining = field(default_factory=PoseTraining)
@@ -249,13 +232,15 @@ def frame_size(images: Tensor, turns: str) -> int:
 
 def build(options: Train, data: ImageData) -> AffineVAE:
     """A fresh model for the data; ``ValueError`` if the options contradict each other."""
-    if options.turns not in GROUPS:
-        raise ValueError(f"unknown --turns {options.turns!r}: choose one of {', '.join(GROUPS)}")
-    size = options.size or frame_size(data.train.images[:5000], options.turns)
+    images = data.train.images
+    dims = images.ndim - 2
+    if options.turns not in GROUPS[dims]:
+        raise ValueError(f"unknown --turns {options.turns!r}: choose one of {', '.join(GROUPS[dims])}")
+    size = options.size or (frame_size(images[:5000], options.turns) if dims == 2 else images.shape[-1])
     torch.manual_seed(options.loop.seed)
-    return AffineVAE(
-        (size, size),
-        data.train.images.shape[1],
+    model = AffineVAE(
+        (size,) * dims,
+        images.shape[1],
         options.latent_dim,
         options.group,
         options.width,
@@ -263,6 +248,8 @@ def build(options: Train, data: ImageData) -> AffineVAE:
         options.blocks,
         classes=data.classes,
     )
+    model.encoder.dropout.p = options.dropout
+    return model
 
 
 def train(options: Train) -> None:
@@ -270,14 +257,14 @@ def train(options: Train) -> None:
     recipe = describe(options) | asdict(options.loop)
     if finished(options.output, recipe):
         return
-    data = load_images(options.data, channels=options.channels, seed=0)
+    data = load(options.data, options.channels, options.size)
     if len(data.train) < options.loop.batch:
         raise ValueError(f"{len(data.train)} training images are fewer than a batch: use a smaller --batch")
     model = build(options, data)
     size = model.config.size[0]
     images = TurnedImages(data.train.images, size, options.turns, options.loop.seed, options.fresh)
     validation, *_ = turned(data.validation, size, options.turns, VALIDATION_SEED, options.validation)
-    cache = PoseCache(len(images), model.group.dim)
+    cache = PoseCache(len(images), model.group.cell_dim)
     clock = fit(
         model,
         make_step(model, images, cache, options.poses, rate_weight(options), PartialState().device),
@@ -337,6 +324,7 @@ def describe(options: Train) -> dict[str, Any]:
         "features": options.features,
         "blocks": options.blocks,
         "rate_weight": rate_weight(options),
+        "dropout": options.dropout,
         "poses": asdict(options.poses),
     }
 

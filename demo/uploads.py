@@ -1,10 +1,10 @@
-"""The only way in for a visitor's bytes: pictures, numbers, choices and JSON, each with its limits.
+"""The only way in for a visitor's bytes: pictures, meshes, numbers, choices and JSON, each with its limits.
 
 A picture is cut down to the parts that make its pixels before Pillow sees it: text, colour profiles, EXIF
 and comments never reach a parser. Pillow's own limits do not cover them (12.3, measured): a PNG of 1 MB whose
 EXIF points at one block 10,000 times takes more than 3 GB; a GIF comment is joined in quadratic time, minutes
 for 8 MB; a JPEG of 8 MB can ask for half a million passes over its pixels. Of the metadata only the
-orientation is read, and then applied.
+orientation is read, and then applied. A mesh is read in a process of its own, see ``mesh_child.py``.
 """
 
 from __future__ import annotations
@@ -19,19 +19,27 @@ import os
 import re
 import stat
 import struct
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
+import numpy as np
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
+
+from demo import mesh_child
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_BYTES = 8_000_000
 MAX_PIXELS = 16_000_000  # a phone photo is 12
@@ -81,18 +89,29 @@ def read_image(data: bytes) -> Image.Image:
 
 def read_image_file(path: str | os.PathLike[str]) -> Image.Image:
     """:func:`read_image` of a regular file, whose size is checked before it is read."""
-    try:
-        status = Path(path).stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UploadError("That is not a file; send one picture.")
-        _check_bytes(status.st_size)
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except UploadError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise UploadError("The uploaded file is not there any more; send it again.") from error
-    return read_image(data)
+    return read_image(_read_file(path, "picture", LIMITS))
+
+
+def read_shape_file(path: str | os.PathLike[str], size: int) -> Tensor:
+    """The occupancy grid of a mesh file, float ``(1, 1, size, size, size)`` of zeros and ones.
+
+    GLB, OBJ, STL, OFF or PLY, told by name and content; at most ``MAX_FACES`` faces and points. Nothing of the
+    file is parsed in this process.
+
+    Raises:
+        UploadError: not a mesh, too large, damaged, or without faces.
+    """
+    import torch  # 2 s that whoever only reads pictures does not pay
+
+    data = _read_file(path, "mesh", MESH_LIMITS)
+    kind = os.path.splitext(path)[1][1:].lower()
+    if kind not in mesh_child.CHECKS:
+        hint = "of glTF only the binary form can be read, so export a GLB" if kind == "gltf" else "send that"
+        raise UploadError(f"A mesh must be {mesh_child.KINDS} by its name; {hint}.")
+    if not data:
+        raise UploadError(f"The file is empty; send {mesh_child.KINDS}.")
+    cells = np.frombuffer(_in_child(data, kind, size, size**3), bool).astype(np.float32)
+    return torch.from_numpy(cells.reshape(1, 1, size, size, size))
 
 
 def read_data_url(text: str) -> Image.Image:
@@ -187,6 +206,48 @@ def harden_pillow() -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
+MESH_LIMITS = f"{mesh_child.MAX_FACES:,} faces, {mesh_child.MAX_VERTICES:,} points and {MAX_BYTES / 1e6:g} MB"
+MESH_SECONDS = 20  # of wall time; a busy machine gets through its CPU seconds slowly
+INHERITED = ("PATH", "HOME", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+def _in_child(data: bytes, kind: str, size: int, cells: int) -> bytes:
+    """What ``mesh_child`` makes of a file: ``cells`` bytes."""
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    # A thread pool for each core would take gigabytes of the address space that the child is allowed.
+    environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "demo.mesh_child", kind, str(size)],
+            input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).parents[1], env=environment, timeout=MESH_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise UploadError("The mesh takes too long to read; simplify it and send that.") from error
+    answer, _, rest = done.stdout.partition(b" ")
+    if answer == b"no":
+        raise UploadError(rest.decode())
+    if done.returncode or answer != b"grid" or len(rest) != cells:  # killed by a limit, mostly
+        raise UploadError("The mesh takes too much time or memory to read; simplify it and send that.")
+    return rest
+
+
+def _read_file(path: str | os.PathLike[str], what: str, limits: str) -> bytes:
+    try:
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UploadError(f"That is not a file; send one {what}.")
+        _check_bytes(status.st_size, what, limits)
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except UploadError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise UploadError("The uploaded file is not there any more; send it again.") from error
+    _check_bytes(len(data), what, limits)  # it may have grown
+    return data
+
+
 MAX_NUMBER = 40  # characters
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
@@ -215,9 +276,9 @@ def _shown(text: str) -> str:
     return f"'{clean}'" if len(text) <= MAX_NUMBER else f"'{clean[:-3]}...'"
 
 
-def _check_bytes(size: int) -> None:
+def _check_bytes(size: int, what: str = "picture", limits: str = LIMITS) -> None:
     if size > MAX_BYTES:
-        raise UploadError(f"The file has {size / 1e6:.1f} MB; a picture may have {LIMITS}.")
+        raise UploadError(f"The file has {size / 1e6:.1f} MB; a {what} may have {limits}.")
 
 
 def _check_size(width: int, height: int) -> None:

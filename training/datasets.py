@@ -90,7 +90,7 @@ KNOWN = {
 
 
 @dataclass
-class _Table:
+class Table:
     """What a reader found: N pictures (H, W, C) uint8, and N labels and split codes where there are any."""
 
     pictures: Array | Iterable[Array]
@@ -127,13 +127,13 @@ def load_images(
         raise DataError(f"size must be 1 to {math.isqrt(MAX_PIXELS)} pixels, not {size}")
     table, name, terms, source = _find(data)
     images = _stack(table.pictures, channels, size, name)
-    labels, classes = _index_labels(table, len(images), name)
-    rows = _divide(table.split, labels, len(images), validation, seed, name)
-    train, held, test = (_take(images, labels, part) for part in rows)
+    labels, classes = index_labels(table, len(images), name)
+    rows = divide(table.split, labels, len(images), validation, seed, name)
+    train, held, test = (take(images, labels, part) for part in rows)
     return ImageData(train, held, test, classes, name, terms, source)
 
 
-def _find(data: str) -> tuple[_Table, str, str | None, str]:
+def _find(data: str) -> tuple[Table, str, str | None, str]:
     """The table behind ``data``, its name, terms and source."""
     path = Path(data).expanduser()
     if data not in KNOWN and path.is_dir():
@@ -157,13 +157,13 @@ def _suffix(path: Path) -> str:
     return "".join(path.suffixes[-2 if path.suffix.lower() == ".gz" else -1 :]).lower()
 
 
-def _read_file(path: Path) -> _Table:
+def _read_file(path: Path) -> Table:
     if _suffix(path) not in READERS:
         raise DataError(f"{path.name} is none of {', '.join(READERS)}, nor a folder of images")
     return READERS[_suffix(path)](path)
 
 
-def _read_npz(path: Path) -> _Table:
+def _read_npz(path: Path) -> Table:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path.name} is not a .npz archive")
     try:
@@ -182,7 +182,7 @@ def _read_npz(path: Path) -> _Table:
     else:
         raise DataError(f"{path.name} holds no array called images")
     classes = tuple(str(c) for c in found["classes"].ravel()) if "classes" in found else None
-    return _Table(pictures, found.get("labels"), found.get("split"), classes)
+    return Table(pictures, found.get("labels"), found.get("split"), classes)
 
 
 NPZ_KEYS = ("images", "jpeg", "offset", "labels", "split", "classes")
@@ -217,7 +217,7 @@ def _as_uint8(images: Array, name: str) -> Array:
     return images.astype(np.uint8, copy=False) if top == 255 else np.rint(images * 255.0).astype(np.uint8)
 
 
-def _read_csv(path: Path) -> _Table:
+def _read_csv(path: Path) -> Table:
     import pandas
 
     try:
@@ -229,8 +229,8 @@ def _read_csv(path: Path) -> _Table:
     labels = frame["label"].to_numpy() if "label" in frame else None
     split = _split_codes(frame["split"].tolist(), path.name) if "split" in frame else None
     if "path" not in frame:
-        return _Table(_pixel_columns(frame, path.name), labels, split)
-    return _Table((_decode(path.parent / str(file), str(file)) for file in frame["path"]), labels, split)
+        return Table(_pixel_columns(frame, path.name), labels, split)
+    return Table((_decode(path.parent / str(file), str(file)) for file in frame["path"]), labels, split)
 
 
 def _pixel_columns(frame: Any, name: str) -> Array:
@@ -250,7 +250,7 @@ def _split_codes(words: Sequence[Any], name: str) -> Array:
     return np.array([SPLITS[w] for w in words])
 
 
-def _read_parquet(path: Path) -> _Table:
+def _read_parquet(path: Path) -> Table:
     import pyarrow.parquet
     from datasets import Dataset
     from datasets.table import InMemoryTable
@@ -272,7 +272,7 @@ def _read_parquet(path: Path) -> _Table:
 READERS = {".npz": _read_npz, ".csv": _read_csv, ".csv.gz": _read_csv, ".parquet": _read_parquet}
 
 
-def _read_rows(rows: Any, name: str, image: str | None = None, label: str | None = None) -> _Table:
+def _read_rows(rows: Any, name: str, image: str | None = None, label: str | None = None) -> Table:
     """A ``datasets.Dataset``; columns that are not named are found by their feature types."""
     import datasets
 
@@ -288,7 +288,7 @@ def _read_rows(rows: Any, name: str, image: str | None = None, label: str | None
     values = enumerate(row[image] for row in rows.select_columns([image]))
     pictures = (_decode(_encoded(value), f"image {i} of {name}") for i, value in values)
     classes = tuple(features[label].names) if label in named else None
-    return _Table(pictures, rows[label][:] if label else None, classes=classes)
+    return Table(pictures, rows[label][:] if label else None, classes=classes)
 
 
 def _holds_images(feature: Any) -> bool:
@@ -307,7 +307,7 @@ def _encoded(value: Any) -> bytes | Path:
     return value if isinstance(value, (bytes, Path)) else b""
 
 
-def _read_folder(path: Path) -> _Table:
+def _read_folder(path: Path) -> Table:
     """Images in class folders, below train/, validation/ and test/ or not; a flat folder has no labels."""
     parts = [(SPLITS[d.name.lower()], d) for d in _folders(path) if d.name.lower() in SPLITS]
     if TRAIN not in dict(parts):
@@ -317,7 +317,7 @@ def _read_folder(path: Path) -> _Table:
         raise DataError(f"folder {path.name} is empty: it holds no {', '.join(sorted(IMAGE_SUFFIXES))}")
     files, labels, codes = zip(*found, strict=True)
     pictures = (_decode(file, str(file.relative_to(path))) for file in files)
-    return _Table(pictures, None if set(labels) == {None} else labels, np.array(codes))
+    return Table(pictures, None if set(labels) == {None} else labels, np.array(codes))
 
 
 def _folders(path: Path) -> list[Path]:
@@ -334,7 +334,7 @@ def _labelled_files(top: Path) -> Iterator[tuple[Path, str | None]]:
 # ---- the Hub ----
 
 
-def _read_hub(data: str) -> tuple[_Table, str, str | None, str]:
+def _read_hub(data: str) -> tuple[Table, str, str | None, str]:
     known = KNOWN.get(data)
     repo = known.repo if known else data
     splits, terms = _fetch(repo)
@@ -344,7 +344,7 @@ def _read_hub(data: str) -> tuple[_Table, str, str | None, str]:
     columns = (known.image, known.label) if known else (None, None)
     tables = [_read_rows(rows, repo, *columns) for rows in parts.values()]
     labels = [t.labels for t in tables if t.labels is not None]
-    table = _Table(
+    table = Table(
         itertools.chain.from_iterable(t.pictures for t in tables),
         list(itertools.chain.from_iterable(labels)) if labels else None,
         np.repeat(list(parts), [len(rows) for rows in parts.values()]),
@@ -496,7 +496,7 @@ def _fit(picture: Array, size: int) -> Array:
 # ---- labels and splits ----
 
 
-def _index_labels(table: _Table, n: int, name: str) -> tuple[Array | None, tuple[str, ...]]:
+def index_labels(table: Table, n: int, name: str) -> tuple[Array | None, tuple[str, ...]]:
     """Labels as indices (N,) int64 into the classes; without given classes these are the sorted labels."""
     if table.labels is None:
         return None, ()
@@ -520,7 +520,7 @@ def _index_labels(table: _Table, n: int, name: str) -> tuple[Array | None, tuple
     return np.array([position[label] for label in labels.tolist()], np.int64), table.classes
 
 
-def _divide(
+def divide(
     split: Array | None, labels: Array | None, n: int, validation: int | float | None, seed: int, name: str
 ) -> tuple[Array, Array, Array]:
     """Row numbers of train, validation and test, each in the order of the data."""
@@ -553,6 +553,6 @@ def _hold_out(
     return np.setdiff1d(rows, taken), np.sort(taken)
 
 
-def _take(images: Array, labels: Array | None, rows: Array) -> ImageSplit:
-    pixels = torch.from_numpy(images[rows]).permute(0, 3, 1, 2).contiguous()
+def take(images: Array, labels: Array | None, rows: Array) -> ImageSplit:
+    pixels = torch.from_numpy(images[rows]).movedim(-1, 1).contiguous()
     return ImageSplit(pixels, None if labels is None else torch.from_numpy(labels[rows]))

@@ -7,18 +7,9 @@ import math
 import pytest
 import torch
 
-from affinevae.affine import (
-    ANGLES,
-    GROUPS,
-    center_of_mass,
-    compose,
-    enlarge,
-    get_group,
-    sampling_grid,
-    symmetric_exp,
-    turn,
-    warp,
-)
+from affinevae.affine import GROUPS, center_of_mass, enlarge, sampling_grid, turn, warp
+from affinevae.groups import get_group
+from affinevae.pose import ANGLES, compose, symmetric_exp
 
 NAMES = list(GROUPS)
 MOVING = [n for n in NAMES if n != "none"]
@@ -109,9 +100,11 @@ def test_nothing_can_shrink_away() -> None:
 
 @pytest.mark.parametrize("name", MOVING)
 def test_prior_is_a_distribution_over_the_lattice(name: str) -> None:
-    for parameter in GROUPS[name].parameters:
-        cells = torch.arange(ANGLES) if parameter.periodic else torch.arange(-40, 41)
-        assert parameter.log_prior(cells).exp().sum() == pytest.approx(1, abs=1e-5)
+    group = GROUPS[name]
+    assert group.rotations is not None
+    assert group.rotations.log_prior(torch.arange(ANGLES)[:, None]).exp().sum() == pytest.approx(1, abs=1e-5)
+    for parameter in group.gaussians:
+        assert parameter.log_prior(torch.arange(-40, 41)).exp().sum() == pytest.approx(1, abs=1e-5)
     assert GROUPS["rotation"].max_nats == pytest.approx(math.log(ANGLES))
 
 
@@ -128,7 +121,7 @@ def test_cells_round_trip_and_wrap(name: str) -> None:
 
 
 def test_prior_beyond_its_reach_is_impossible() -> None:
-    shift = GROUPS["rigid"].parameters[1]
+    shift = GROUPS["rigid"].gaussians[0]
     assert shift.log_prior(torch.tensor([1000])).item() == -math.inf
 
 

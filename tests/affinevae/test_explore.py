@@ -37,6 +37,7 @@ def test_strips_move_one_latent_each(model: AffineVAE) -> None:
             moved = z.clone()
             moved[0, latent] = value
             assert torch.allclose(strips[latent, k], model.decode(moved, pose)[0], atol=1e-5)
+    assert torch.equal(ex.latent_strips(model, z, pose, values, [2, 0]), strips[[2, 0]])
 
 
 def test_turning_by_nothing_and_by_a_full_turn_agree() -> None:
@@ -117,3 +118,22 @@ def test_fill_is_measured_or_a_default(model: AffineVAE) -> None:
         for p in model.decoder.draw.parameters():
             p.zero_()
     assert ex.typical_fill(model, torch.zeros(3, 3)) == ex.DEFAULT_FILL
+
+
+def test_yaw_pitch_and_roll_turn_about_z_then_y_then_x() -> None:
+    quarter = math.pi / 2
+    yaw = ex.rotation_vector(torch.tensor([[quarter, 0, 0]]))
+    assert yaw[0].tolist() == pytest.approx([0, 0, quarter])
+    for angles in ([0.3, 0.4, -2.0], [3.0, -1.5, 0.1]):
+        there = ex.rotation_vector(torch.tensor([angles]))
+        assert ex.yaw_pitch_roll(there)[0].tolist() == pytest.approx(angles, abs=1e-6)
+
+
+def test_overlap() -> None:
+    a, b = torch.zeros(1, 1, 4, 4, 4), torch.zeros(1, 1, 4, 4, 4)
+    assert ex.iou(a, b) == 1
+    a[..., :2] = 1
+    assert ex.iou(a, b) == 0
+    b[..., 1:3] = 0.8
+    assert ex.iou(a, b) == pytest.approx(1 / 3)
+    assert ex.iou(a, b, level=0.9) == 0

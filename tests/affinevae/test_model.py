@@ -9,9 +9,10 @@ import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from affinevae import AffineVAE
-from affinevae.affine import ANGLES, GROUPS, warp
+from affinevae.affine import GROUPS, warp
 from affinevae.evaluate import importance_bound
 from affinevae.model import bernoulli_nll, gaussian_kl, gaussian_log_prob
+from affinevae.pose import ANGLES
 
 
 def tiny(group: str = "rotation", **kwargs: object) -> AffineVAE:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from affinevae.affine import ANGLES, GROUPS
-from affinevae.search import Table, circular_modes, parabola, search
+from affinevae.affine import GROUPS
+from affinevae.pose import ANGLES, Circle
+from affinevae.search import Table, local_maxima, parabola, search
 
 
 class Bowl:
@@ -52,8 +53,8 @@ def test_search_finds_the_minimum(group: str) -> None:
     minimum = GROUPS[group].sample(32, torch.Generator().manual_seed(1)) * 0.7
     bowl = Bowl(group, minimum)
     table = search(bowl, bowl.group, angle_grid(32, 16, bowl.group.dim), (2, 1, 1), 1)
-    steps = bowl.group.steps(minimum)
-    error = (bowl.group.from_cells(table.best()) - minimum).abs() / steps
+    steps = [2 * math.pi / ANGLES] + [p.step for p in bowl.group.gaussians]
+    error = (bowl.group.from_cells(table.best()) - minimum).abs() / torch.tensor(steps)
     assert (error <= 1.01).float().mean() > 0.95
 
 
@@ -123,5 +124,6 @@ def test_parabola_is_exact_on_parabolas_and_safe_elsewhere() -> None:
 def test_modes_are_separate_maxima() -> None:
     angle = torch.arange(ANGLES) * (2 * math.pi / ANGLES)
     scores = (2 * angle).cos()[None] + 0.1 * angle.cos()
-    assert circular_modes(scores, 2).tolist() == [[0, ANGLES // 2]]
-    assert len(set(circular_modes(torch.zeros(1, ANGLES), 5)[0].tolist())) == 5
+    near = Circle().neighbourhood
+    assert local_maxima(scores, near, 2).tolist() == [[0, ANGLES // 2]]
+    assert len(set(local_maxima(torch.zeros(1, ANGLES), near, 5)[0].tolist())) == 5

@@ -19,7 +19,8 @@ from affinevae import AffineVAE
 from affinevae.affine import GROUPS
 from affinevae.evaluate import encode_all, turned
 from affinevae.metrics import angle_summary, pose_errors, wrap
-from affinevae.train import PoseCache, PoseTraining, Train, TurnedImages, e_step, frame_size, make_step, train
+from affinevae.train import PoseCache, PoseTraining, Train, e_step, frame_size, make_step, train
+from affinevae.turned import TurnedImages
 from training.command import command as run_command
 from training.datasets import ImageSplit
 from training.loop import LoopConfig, fit
