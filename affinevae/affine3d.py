@@ -338,3 +338,10 @@ def center_of_mass(grid: Tensor) -> Tensor:
     total = mass.sum((1, 2, 3)).clamp_min(1e-6)
     moments = [mass.sum(other) @ axis for other in ((2, 3), (1, 3), (1, 2))]
     return torch.stack(moments, -1) / total[:, None]
+
+
+def iou(a: Tensor, b: Tensor, level: float = 0.5) -> Tensor:
+    """Cells that both fill over cells that either fills, ``(B, ...), (B, ...) -> (B,)``. Two empty grids: 1."""
+    full_a, full_b = (a >= level).flatten(1), (b >= level).flatten(1)
+    union = (full_a | full_b).sum(1)
+    return torch.where(union > 0, (full_a & full_b).sum(1) / union.clamp_min(1), 1.0)

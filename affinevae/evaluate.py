@@ -23,7 +23,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from affinevae import metrics
 from affinevae.affine import GROUPS, enlarge, turn
-from affinevae.affine3d import turn_exactly
+from affinevae.affine3d import iou, turn_exactly
 from affinevae.card import model_card
 from affinevae.data import load
 from affinevae.groups import get_group
@@ -121,7 +121,7 @@ def reconstruction(model: AffineVAE, images: Tensor, code: Code) -> dict[str, fl
     for x, z, pose in zip(images.split(BATCH), code.z.split(BATCH), code.pose.split(BATCH), strict=True):
         y = model.decode(z, pose)
         error.append((x - y).square().flatten(1).sum(1))
-        similarity.append(metrics.iou(x, y) if model.config.dims == 3 else _ssim(x, y))
+        similarity.append(iou(x, y) if model.config.dims == 3 else _ssim(x, y))
     name = "iou" if model.config.dims == 3 else "ssim"
     return {"squared_error": float(torch.cat(error).mean()), name: float(torch.cat(similarity).mean())}
 

@@ -162,13 +162,6 @@ def rotation_vector(angles: Tensor) -> Tensor:
     return roma.euler_to_rotvec("ZYX", angles.double())  # type: ignore[no-any-return]
 
 
-def iou(a: Tensor, b: Tensor, level: float = 0.5) -> float:
-    """Overlap of two occupancy grids: cells that both fill over cells that either fills. Two empty grids: 1."""
-    first, second = a >= level, b >= level
-    either = int((first | second).sum())
-    return int((first & second).sum()) / either if either else 1.0
-
-
 def walk_grid(
     model: AffineVAE,
     start: tuple[Tensor, Tensor],

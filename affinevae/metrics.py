@@ -17,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from affinevae.affine3d import cube_rotations
+from affinevae.affine3d import cube_rotations, iou
 
 
 def kmeans_accuracy(z: Tensor, label: Tensor, seed: int = 0) -> float:
@@ -112,13 +112,6 @@ def angle_summary(error: Tensor) -> dict[str, float]:
 
 
 # Voxel shapes ------------------------------------------------------------------------------------------------------
-
-
-def iou(a: Tensor, b: Tensor, level: float = 0.5) -> Tensor:
-    """Intersection over union of occupancies above ``level``, ``(B, ...), (B, ...) -> (B,)``; two empty ones: 1."""
-    full_a, full_b = (a > level).flatten(1), (b > level).flatten(1)
-    union = (full_a | full_b).sum(1)
-    return torch.where(union > 0, (full_a & full_b).sum(1) / union.clamp_min(1), 1.0)
 
 
 def symmetries(shapes: Tensor, copies: Tensor, level: float = 0.85) -> Tensor:

@@ -12,10 +12,11 @@ import gradio as gr
 import gradio.events
 import torch
 
-from affinevae.model import EFFORTS
+from affinevae.model import EFFORTS, Code
 from affinevae.picture import fit_picture
 from demo import scene as scenes
-from demo.models import Loaded, Models
+from demo.models import Kind, Loaded, Models
+from demo.steering import CODE_RANGE, MAX_SEED, POSE_RANGE
 from demo.uploads import read_choice, read_image_file, read_integer, read_numbers
 from demo.views import png
 from weights import WeightsError
@@ -30,7 +31,7 @@ def refusing(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def build(models: Models) -> None:
-    """The endpoints of 2D images, inside an open ``gr.Blocks``."""
+    """The endpoints of 2D images and the list of all models, inside an open ``gr.Blocks``."""
 
     def encode_image(image: str, model: str, effort: str) -> dict[str, Any]:
         """Take a picture apart into its shape (z) and its orientation (pose).
@@ -59,11 +60,13 @@ def build(models: Models) -> None:
             model: a name from list_models.
             seed: the same seed gives the same picture.
         """
-        return refusing(lambda: _sample(models.get(model), read_integer(seed, "seed", 0, scenes.MAX_SEED)))
+        return refusing(lambda: _sample(models.get(model), read_integer(seed, "seed", 0, MAX_SEED)))
 
     def list_models() -> list[dict[str, Any]]:
         """List the models that can be asked, with what their codes are made of."""
-        return [described for name in models.names() if (described := _describe(models, name))]
+        kinds: tuple[Kind, ...] = ("image", "shape")
+        asked = [(name, kind) for kind in kinds for name in models.names(kind)]
+        return [described for name, kind in asked if (described := _describe(models, name, kind))]
 
     listening: dict[str, Any] = {"concurrency_id": "shapes2d", "concurrency_limit": 2}
     with gr.Column(visible=False):
@@ -83,25 +86,32 @@ def _encode(loaded: Loaded, path: str | None, effort: Any) -> dict[str, Any]:
     model = loaded.model
     image = fit_picture(read_image_file(path), model.config.size[0], model.config.channels, loaded.fill)
     code = model.encode(image, effort)
-    modes = zip(code.modes[0], code.mode_probs[0].tolist(), strict=True)
     return {
-        "model": loaded.name,
-        "z": code.z[0].tolist(),
-        "pose": code.pose[0].tolist(),
-        "pose_names": list(model.group.names),
-        "nll": float(code.nll[0]),
-        "pose_nats": float(code.pose_nats[0]),
-        "alternatives": [{"pose": pose.tolist(), "probability": p} for pose, p in modes if p > 0],
+        **code_of(loaded, code),
         "input": png(image[0]),
         "canonical": png(model.straighten(image, code.pose)[0]),
         "reconstruction": png(model.decode(code.z, code.pose)[0]),
     }
 
 
+def code_of(loaded: Loaded, code: Code) -> dict[str, Any]:
+    """A code of one image or shape, in plain numbers."""
+    modes = zip(code.modes[0], code.mode_probs[0].tolist(), strict=True)
+    return {
+        "model": loaded.name,
+        "z": code.z[0].tolist(),
+        "pose": code.pose[0].tolist(),
+        "pose_names": list(loaded.model.group.names),
+        "nll": float(code.nll[0]),
+        "pose_nats": float(code.pose_nats[0]),
+        "alternatives": [{"pose": pose.tolist(), "probability": p} for pose, p in modes if p > 0],
+    }
+
+
 def _decode(loaded: Loaded, z: Any, pose: Any) -> dict[str, Any]:
     model = loaded.model
-    point = read_numbers(z, model.config.latent_dim, "z", -scenes.CODE_RANGE, scenes.CODE_RANGE)
-    turned = pose and read_numbers(pose, model.group.dim, "pose", -scenes.POSE_RANGE, scenes.POSE_RANGE)
+    point = read_numbers(z, model.config.latent_dim, "z", -CODE_RANGE, CODE_RANGE)
+    turned = pose and read_numbers(pose, model.group.dim, "pose", -POSE_RANGE, POSE_RANGE)
     image = model.decode(torch.tensor([point]), torch.tensor([turned]) if turned else None)
     return {"model": loaded.name, "z": point, "pose": turned or None, "image": png(image[0])}
 
@@ -111,12 +121,12 @@ def _sample(loaded: Loaded, seed: int) -> dict[str, Any]:
     return {"seed": seed} | _decode(loaded, list(point.z), list(point.pose))
 
 
-def _describe(models: Models, name: str) -> dict[str, Any] | None:
+def _describe(models: Models, name: str, kind: Kind) -> dict[str, Any] | None:
     """None for half a checkpoint: it cannot be asked."""
     try:
-        config = models.get(name).model.config
+        model = models.get(name, kind).model
     except WeightsError:
         return None
+    config, pose = model.config, list(model.group.names)
     described = {"size": list(config.size), "channels": config.channels, "latent_dim": config.latent_dim}
-    pose = list(models.get(name).model.group.names)
-    return {"name": name, "kind": "image", **described, "pose": pose, "classes": list(config.classes)}
+    return {"name": name, "kind": kind, **described, "pose": pose, "classes": list(config.classes)}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Literal
 
 from affinevae import AffineVAE
-from affinevae.explore import Map, read_map, typical_fill
+from affinevae.explore import DEFAULT_FILL, Map, read_map, typical_fill
 from weights import WeightsError, available, folder
 from weights.checkpoint import WEIGHTS, read_config
 
+Kind = Literal["image", "shape"]  # 2D, 3D
+KINDS: dict[int, Kind] = {2: "image", 3: "shape"}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Loaded:
-    """A model with what belongs to it: its map and plain counterpart where there are any, its framing."""
+    """A model with what belongs to it: its map and plain counterpart where there are any, its framing in 2D."""
 
     name: str
     model: AffineVAE
@@ -32,19 +36,19 @@ class Models:
         self._lock = threading.Lock()
         self._loaded: dict[str, tuple[int, Loaded]] = {}
 
-    def names(self) -> list[str]:
-        """Names that the tab can show: images, with a pose."""
-        return [name for name in available("affinevae") if _shows(name)]
+    def names(self, kind: Kind = "image") -> list[str]:
+        """Names that the tab of that kind can show: those with a pose."""
+        return [name for name in available("affinevae") if _kind(name) == kind]
 
-    def get(self, name: str) -> Loaded:
-        """The model of that name.
+    def get(self, name: str, kind: Kind = "image") -> Loaded:
+        """The model of that name and kind.
 
         Raises:
             WeightsError: it is not in the weights, or damaged; one sentence.
         """
-        if name not in self.names():
-            known = ", ".join(self.names()) or "none yet"
-            raise WeightsError(f"There is no model called {name[:60]!r} here: choose one of {known}.")
+        if name not in self.names(kind):
+            known = ", ".join(self.names(kind)) or "none yet"
+            raise WeightsError(f"There is no model called {str(name)[:60]!r} here: choose one of {known}.")
         with self._lock:
             stamp = _stamp(name)
             if name not in self._loaded or self._loaded[name][0] != stamp:
@@ -52,14 +56,13 @@ class Models:
             return self._loaded[name][1]
 
 
-def _shows(name: str) -> bool:
+def _kind(name: str) -> Kind | None:
+    """None for a plain model: the page shows it beside its counterpart only."""
     try:
         config = read_config(folder(name))[1]
-    except WeightsError:
-        return not name.startswith(
-            "vae-"
-        )  # only on the Hub so far: the catalogue's plain ones are called vae-
-    return config.get("group") != "none" and len(config.get("size", ())) == 2
+    except WeightsError:  # only on the Hub so far, where the names are the catalogue's
+        return None if name.startswith("vae-") else "shape" if "modelnet" in name else "image"
+    return None if config.get("group") == "none" else KINDS.get(len(config.get("size", ())))
 
 
 def _stamp(name: str) -> int:
@@ -74,4 +77,5 @@ def _load(name: str) -> Loaded:
     if plain is not None and plain.config.size != model.config.size:
         plain = None
     layout = read_map(folder(name), model.config.latent_dim)
-    return Loaded(name, model, plain, layout, typical_fill(model, layout and layout.z))
+    fill = typical_fill(model, layout and layout.z) if model.config.dims == 2 else DEFAULT_FILL
+    return Loaded(name, model, plain, layout, fill)

@@ -6,10 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from demo import endpoints, shapes2d
+from demo import endpoints, endpoints3d, shapes2d, shapes3d
 from demo.models import Models
 from demo.theme import CSS, theme
 
+TABS = ("shapes2d", "shapes3d")
 TITLE = "What it is, and how it is turned"
 
 
@@ -18,11 +19,22 @@ def build(models: Models | None = None) -> gr.Blocks:
     models = models or Models()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML(f"<h1>{TITLE}</h1>", elem_id="title", apply_default_css=False)
-        with gr.Tab("Shapes in 2D", id="shapes2d"):
-            shapes2d.build(models, page)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Shapes in 2D", id="shapes2d"):
+                shapes2d.build(models, page)
+            with gr.Tab("Shapes in 3D", id="shapes3d") as third:
+                shapes3d.build(models, page, third)
+        page.load(choose_tab, None, tabs, show_progress="hidden", api_visibility="private")
         endpoints.build(models)
+        endpoints3d.build(models)
     page.queue(max_size=64, default_concurrency_limit=4)
     return page
+
+
+def choose_tab(request: gr.Request) -> Any:
+    """The tab of the link."""
+    asked = dict(request.query_params).get("tab")
+    return gr.Tabs(selected=asked) if asked in TABS else gr.skip()
 
 
 def launch_options() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a visitor looks at: a picture, its code, and where they have steered to. Immutable: every act makes a new one.
+"""What a visitor of the 2D tab looks at: a picture, its code, and where they have steered to.
 
 A scene can be written as a link and read back exactly: shape numbers are kept to three decimals and angles to a
 tenth of a degree, so what the link says is what the page shows.
@@ -17,55 +17,40 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from affinevae import AffineVAE, Code
+from affinevae import AffineVAE
 from affinevae.explore import latent_importance
 from affinevae.picture import GRID, Stroke, draw_strokes, fit_picture
-from demo import examples
+from demo import examples, steering
 from demo.models import Loaded
-from demo.uploads import UploadError, read_integer, read_number, read_numbers
+from demo.steering import CODE_RANGE, MAX_SEED, POSE_RANGE, read_pose, rounded_shape, write_point
+from demo.uploads import UploadError, read_integer, read_numbers
 
-CODE_RANGE = 10.0  # of a shape number; a posterior mean lies within 5
-POSE_RANGE = 7.0  # of a number of the pose; a full turn is 6.28
-MAX_SEED = 2**31 - 1
 MAX_STROKES, MAX_POINTS = 64, 4000
-Numbers = tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Point:
-    """A code as the visitor steers it: shape numbers ``z`` and ``pose`` (angle first, radians)."""
-
-    z: Numbers
-    pose: Numbers
+class Point(steering.Point):
+    """``pose`` as the model takes it: the angle first, in radians."""
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         return torch.tensor([self.z]), torch.tensor([self.pose])
 
 
 @dataclass(frozen=True)
-class Scene:
-    """``start`` says where the picture came from: drawing, upload, sample, code or example-NUMBER."""
+class Scene(steering.Scene):
+    """A picture as strokes, as an upload to look at with another model, or as neither."""
 
-    model: str
-    start: str
-    image: Tensor  # (1, C, S, S)
-    code: Code
-    order: tuple[int, ...]  # latents, those that matter most first
+    encoded: Point
     now: Point
-    seed: int = 0
-    strokes: tuple[Stroke, ...] = ()
-    picture: Image.Image | None = None  # the upload, to look at with another model
     pinned: Point | None = None
-
-    @property
-    def encoded(self) -> Point:
-        return rounded(self.code.z[0].tolist(), self.code.pose[0].tolist())
+    strokes: tuple[Stroke, ...] = ()
+    picture: Image.Image | None = None
 
 
 def rounded(z: Sequence[float], pose: Sequence[float]) -> Point:
     """The nearest point that a link can carry."""
     angle = [math.radians(_degrees(a)) for a in pose[:1]]
-    return Point(tuple(round(v, 3) + 0.0 for v in z), (*angle, *(round(p, 3) + 0.0 for p in pose[1:])))
+    return Point(rounded_shape(z), (*angle, *(round(p, 3) + 0.0 for p in pose[1:])))
 
 
 def _degrees(radians: float) -> float:
@@ -80,7 +65,7 @@ def look_at(loaded: Loaded, start: str, image: Tensor, **kept: Any) -> Scene:
     code = loaded.model.encode(image)
     order = latent_importance(loaded.model, code.z).argsort(descending=True).tolist()
     point = rounded(code.z[0].tolist(), code.pose[0].tolist())
-    return Scene(loaded.name, start, image, code, tuple(order), point, **kept)
+    return Scene(loaded.name, start, image, code, tuple(order), point, point, **kept)
 
 
 def from_strokes(loaded: Loaded, strokes: tuple[Stroke, ...], start: str = "drawing", **kept: Any) -> Scene:
@@ -135,9 +120,7 @@ def wears_clothes(model: AffineVAE) -> bool:
 
 def random_point(model: AffineVAE, seed: int) -> Point:
     """A shape and a pose from the prior."""
-    generator = torch.Generator().manual_seed(seed)
-    z = torch.randn(model.config.latent_dim, generator=generator)
-    return rounded(z.tolist(), model.group.sample(1, generator)[0].tolist())
+    return rounded(*steering.random_code(model, seed))
 
 
 def _decoded(model: AffineVAE, point: Point) -> Tensor:
@@ -153,26 +136,11 @@ def steer(scene: Scene, loaded: Loaded, z: Any, pose: Any) -> Scene:
 
 
 def random_shape(scene: Scene, loaded: Loaded, seed: int) -> Scene:
-    point = random_point(loaded.model, seed)
-    return replace(scene, now=Point(point.z, scene.now.pose), seed=seed)
+    return steering.with_shape(scene, random_point(loaded.model, seed), seed)
 
 
 def random_orientation(scene: Scene, loaded: Loaded, seed: int) -> Scene:
-    point = random_point(loaded.model, seed)
-    return replace(scene, now=Point(scene.now.z, point.pose), seed=seed)
-
-
-def straighten(scene: Scene) -> Scene:
-    return replace(scene, now=Point(scene.now.z, (0.0,) * len(scene.now.pose)))
-
-
-def reset(scene: Scene) -> Scene:
-    return replace(scene, now=scene.encoded)
-
-
-def pin(scene: Scene) -> Scene:
-    """Keep what is shown; pinning the same thing again lets it go."""
-    return replace(scene, pinned=None if scene.pinned == scene.now else scene.now)
+    return steering.with_orientation(scene, random_point(loaded.model, seed), seed)
 
 
 def read_point(model: AffineVAE, z: Any, pose: Any) -> Point:
@@ -250,19 +218,16 @@ def from_query(query: Mapping[str, str], loaded: Loaded) -> Scene:
 
 
 def _write_point(point: Point, names: Sequence[str]) -> dict[str, str]:
-    pose = [_degrees(p) if name == "angle" else p for name, p in zip(names, point.pose, strict=True)]
-    return {"z": ",".join(f"{v:g}" for v in point.z)} | {
-        n: f"{p:g}" for n, p in zip(names, pose, strict=True)
-    }
+    pose = {n: _degrees(p) if n == "angle" else p for n, p in zip(names, point.pose, strict=True)}
+    return write_point(point.z, pose)
 
 
 def _read_point(query: Mapping[str, str], model: AffineVAE, prefix: str) -> Point | None:
     if f"{prefix}z" not in query:
         return None
-    first, *others = model.group.names
-    degrees = read_number(query.get(prefix + first, 0), first, -360, 360)
-    pose = [read_number(query.get(prefix + name, 0), name, -POSE_RANGE, POSE_RANGE) for name in others]
-    return read_point(model, query[f"{prefix}z"], [math.radians(degrees), *pose])
+    limits = {name: 360 if name == "angle" else POSE_RANGE for name in model.group.names}
+    degrees, *others = read_pose(query, prefix, limits)
+    return read_point(model, query[f"{prefix}z"], [math.radians(degrees), *others])
 
 
 def _write_strokes(strokes: Sequence[Stroke]) -> str:

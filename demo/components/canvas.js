@@ -67,16 +67,13 @@ for (const end of ["pointerup", "pointercancel"]) {
 
 $(".clear").addEventListener("click", () => { strokes = []; picture = null; paint(); canvas.focus(); });
 $(".random").addEventListener("click", () => trigger("random"));
-$(".file input").addEventListener("change", (event) => { send(event.target.files[0]); event.target.value = ""; });
-$(".file").addEventListener("keydown", (event) => { if ("Enter ".includes(event.key)) { event.preventDefault(); $(".file input").click(); } });
-canvas.addEventListener("dragover", (event) => event.preventDefault());
-canvas.addEventListener("drop", (event) => { event.preventDefault(); send(event.dataTransfer.files[0]); });
+listenForFiles(canvas);
 
-const LIMIT = 8e6, LARGEST = 8192, REDUCED = 1024;
+const LARGEST = 8192, REDUCED = 1024;
 
 async function send(file) {
-  if (!file) return;
-  const url = (await reduced(file)) ?? (file.size > LIMIT ? null : await dataUrl(file));
+  // What the file calls itself does not matter: the server looks at the bytes.
+  const url = (await reduced(file)) ?? (await dataUrl(file, "image/png"));
   trigger("upload", { url, bytes: file.size });
 }
 
@@ -90,17 +87,6 @@ async function reduced(file) {
   small.height = Math.max(1, Math.round((bitmap.height / side) * REDUCED));
   small.getContext("2d").drawImage(bitmap, 0, 0, small.width, small.height);
   return small.toDataURL("image/png");
-}
-
-// What the file calls itself does not matter: the server looks at the bytes.
-async function dataUrl(file) {
-  const text = await new Promise((resolve) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result);
-    reader.onerror = () => resolve("");
-    reader.readAsDataURL(file);
-  });
-  return "data:image/png;base64," + text.slice(text.indexOf(",") + 1);
 }
 
 function show() {

@@ -216,3 +216,13 @@ def test_gap_is_the_angle_between_rotations() -> None:
     relative = roma.rotvec_to_rotmat(a).transpose(1, 2) @ roma.rotvec_to_rotmat(b)
     expected = roma.rotmat_to_rotvec(relative).norm(dim=1)
     torch.testing.assert_close(SO.gap(a, b), expected, atol=2e-3, rtol=0)
+
+
+def test_overlap_of_grids() -> None:
+    a, b = torch.zeros(1, 1, 4, 4, 4), torch.zeros(1, 1, 4, 4, 4)
+    assert affine3d.iou(a, b) == 1
+    a[..., :2] = 1
+    assert affine3d.iou(a, b) == 0
+    b[..., 1:3] = 0.8
+    assert affine3d.iou(a, b) == pytest.approx(1 / 3)
+    assert affine3d.iou(a, b, level=0.9) == 0

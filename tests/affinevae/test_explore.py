@@ -127,13 +127,3 @@ def test_yaw_pitch_and_roll_turn_about_z_then_y_then_x() -> None:
     for angles in ([0.3, 0.4, -2.0], [3.0, -1.5, 0.1]):
         there = ex.rotation_vector(torch.tensor([angles]))
         assert ex.yaw_pitch_roll(there)[0].tolist() == pytest.approx(angles, abs=1e-6)
-
-
-def test_overlap() -> None:
-    a, b = torch.zeros(1, 1, 4, 4, 4), torch.zeros(1, 1, 4, 4, 4)
-    assert ex.iou(a, b) == 1
-    a[..., :2] = 1
-    assert ex.iou(a, b) == 0
-    b[..., 1:3] = 0.8
-    assert ex.iou(a, b) == pytest.approx(1 / 3)
-    assert ex.iou(a, b, level=0.9) == 0

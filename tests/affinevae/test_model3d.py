@@ -122,18 +122,17 @@ def test_search_around_a_frozen_plain_vae() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, plain.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("group", ["cube", "yaw"])
-def test_learns_orientation_of_generated_furniture(group: str, tmp_path: Path) -> None:
+def test_learns_orientation_of_generated_furniture(tmp_path: Path) -> None:
     """Unknown orientations in, shape and pose out, no label used."""
-    shapes, _ = furniture(800)
+    shapes, _ = furniture(600)
     torch.manual_seed(0)
-    model = AffineVAE((16, 16, 16), latent_dim=4, group=group, width=64, features=8)
-    source = TurnedImages(shapes, 16, group, seed=0)
+    model = AffineVAE((16, 16, 16), latent_dim=4, group="cube", width=64, features=8)
+    source = TurnedImages(shapes, 16, "cube", seed=0)
     cache = PoseCache(len(shapes), model.group.cell_dim)
     step = make_step(model, source, cache, PoseTraining(grid_fraction=0.3))
     fit(model, step, len(shapes), LoopConfig(epochs=14, batch=64), tmp_path)
     split = ImageSplit(*furniture(120, seed=1))
-    (x, pose, _), (y, other, _) = (turned(split, 16, group, seed, 120) for seed in (5, 6))
+    (x, pose, _), (y, other, _) = (turned(split, 16, "cube", seed, 120) for seed in (5, 6))
     first, second = encode_all(model, x), encode_all(model, y)
     r1, r2, a1, a2 = (model.pose_matrix(p)[..., :3] for p in (pose, other, first.pose, second.pose))
     follow = rotation_angle((r2 @ r1.transpose(1, 2)).transpose(1, 2) @ a2 @ a1.transpose(1, 2))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tiny_weights import write_weights
@@ -66,3 +69,57 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, seco
         except OSError:
             time.sleep(0.2)
     raise RuntimeError(f"the page did not start: {log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    from browsing import FLAGS, playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+    with playwright.sync_playwright() as p:
+        path = found or p.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("there is no browser on this machine")
+        browser = p.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
+    """Open the page, with a query or without; a request to anywhere else or an error in the page fails the test.
+
+    ``ready`` is what to wait for, in JavaScript; ``script`` runs in the page before its own.
+    """
+    from browsing import DESKTOP, PATIENCE
+
+    contexts, wrong = [], []
+    first_strip = "document.querySelector('.strip')?.src.startsWith('data:')"
+
+    def check(url: str) -> None:
+        if urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname != "127.0.0.1":
+            wrong.append(url)
+
+    def open_page(
+        query: str = "",
+        size: tuple[int, int] = DESKTOP,
+        ready: str = first_strip,
+        script: str = "",
+        **how: Any,
+    ) -> Any:
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **how)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.add_init_script(script)
+        page.on("request", lambda request: check(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
+        page.goto(server + query)
+        page.wait_for_function(ready)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong

@@ -13,7 +13,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image, ImageDraw
-from tiny_weights import BROKEN, COLOURS, MODEL
+from tiny_weights import BROKEN, COLOURS, MODEL, QUARTERS, SOLID
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,9 @@ def test_names_and_arguments(server: str) -> None:
         "/encode_image": ["image", "model", "effort"],
         "/decode_image": ["model", "z", "pose"],
         "/sample_image": ["model", "seed"],
+        "/encode_shape": ["shape", "model", "effort"],
+        "/decode_shape": ["model", "z", "pose", "format"],
+        "/sample_shape": ["model", "seed", "format"],
         "/list_models": [],
     }
     assert all(endpoint["description"] for endpoint in info.values())
@@ -49,7 +52,9 @@ def test_names_and_arguments(server: str) -> None:
 
 def test_models(client: Client) -> None:
     models = {m["name"]: m for m in client.predict(api_name="/list_models")}
-    assert set(models) == {MODEL, COLOURS}  # neither the plain VAE nor half a checkpoint
+    assert set(models) == {MODEL, COLOURS, SOLID, QUARTERS}  # neither the plain VAE nor half a checkpoint
+    assert {n for n, m in models.items() if m["kind"] == "shape"} == {SOLID, QUARTERS}
+    assert models[SOLID]["pose"] == ["rot_x", "rot_y", "rot_z"]
     assert models[MODEL]["pose"] == ["angle"]
     assert models[COLOURS]["channels"] == 3
 

@@ -2,85 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from browsing import DESKTOP, PATIENCE, PHONE, Visit, changed, playwright, source, warned
 from PIL import Image
 from tiny_weights import BROKEN, COLOURS, MODEL
-
-playwright = pytest.importorskip("playwright.sync_api")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-DESKTOP, PHONE = (1280, 900), (390, 844)
-PATIENCE = 30_000  # milliseconds
-
-Visit = Callable[..., "playwright.Page"]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[playwright.Browser]:
-    found = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
-    with playwright.sync_playwright() as p:
-        path = found or p.chromium.executable_path
-        if not Path(path).exists():
-            pytest.skip("there is no browser on this machine")
-        browser = p.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser: playwright.Browser, server: str) -> Iterator[Visit]:
-    """Open the page, with a query or without; a request to anywhere else or an error in the page fails the test."""
-    contexts, wrong = [], []
-
-    def check(request: playwright.Request) -> None:
-        if (
-            urlsplit(request.url).scheme in ("http", "https")
-            and urlsplit(request.url).hostname != "127.0.0.1"
-        ):
-            wrong.append(request.url)
-
-    def open_page(query: str = "", size: tuple[int, int] = DESKTOP) -> playwright.Page:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("request", check)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
-        page.goto(server + query)
-        page.wait_for_function("document.querySelector('.strip')?.src.startsWith('data:')")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not wrong
-
-
-def source(page: playwright.Page, selector: str) -> str:
-    return str(page.locator(selector).first.get_attribute("src"))
-
-
-def changed(page: playwright.Page, selector: str, before: str) -> str:
-    """The picture's source, once it is another one."""
-    page.wait_for_function("([s, b]) => document.querySelector(s).src !== b", arg=[selector, before])
-    return source(page, selector)
-
-
-def warned(page: playwright.Page, words: str) -> None:
-    page.locator(".toast-wrap").get_by_text(words).first.wait_for()
 
 
 def link(page: playwright.Page) -> str:

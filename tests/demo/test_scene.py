@@ -16,7 +16,7 @@ import torch
 from tiny_weights import BROKEN, COLOURS, MODEL
 
 from affinevae.picture import GRID, EmptyPicture
-from demo import examples, scene, shapes2d
+from demo import examples, scene, shapes2d, steering
 from demo.models import Models
 from demo.uploads import UploadError
 from weights import WeightsError
@@ -105,9 +105,9 @@ def test_steering_leaves_the_picture_and_reset_comes_back() -> None:
     moved = scene.random_shape(first, loaded, 4)
     assert moved.now.z != first.now.z
     assert moved.now.pose == first.now.pose
-    assert scene.straighten(moved).now.pose == (0.0,)
-    assert scene.reset(moved).now == first.now
-    assert scene.pin(scene.pin(moved)).pinned is None
+    assert steering.straighten(moved).now.pose == (0.0,)
+    assert steering.reset(moved).now == first.now
+    assert steering.pin(steering.pin(moved)).pinned is None
 
 
 def test_the_page_asks_directly_while_dragging_and_is_refused_in_words() -> None:

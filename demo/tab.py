@@ -1,0 +1,182 @@
+"""What the tabs of shapes share: handlers that refuse kindly, components, and the acts of a scene."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from demo import steering
+from demo.models import Kind, Loaded, Models
+from demo.steering import MAX_SEED, Scene, next_seed
+from demo.theme import read
+from demo.uploads import UploadError, read_choice, read_integer
+from weights import WeightsError
+
+logger = logging.getLogger(__name__)
+
+# Every listener of a tab: two at a time, and the page's own answers are the sign that it works.
+LISTEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2}
+
+
+def listening(tab: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of a tab's listeners, and of what follows them: one at a time, and again if there was news meanwhile."""
+    after = {"concurrency_id": f"{tab}-after", "concurrency_limit": 1, "trigger_mode": "always_last"}
+    return {**LISTEN, "concurrency_id": tab}, {**LISTEN, **after}
+
+
+def sentence(error: Exception) -> str:
+    """What a visitor is told."""
+    return str(error).strip() or "That did not work."
+
+
+def kindly(act: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler whose refusals become a warning: the page keeps what it shows."""
+
+    @functools.wraps(act)
+    def handler(*args: Any) -> Any:
+        try:
+            return act(*args)
+        except (ValueError, WeightsError) as error:
+            logger.info("refused: %s", error)
+            gr.Warning(sentence(error))
+            return gr.skip()
+
+    return handler
+
+
+def directly(answer: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    """What a component asks past the queue while the hand is still moving; a refusal is an answer with ``refused``."""
+
+    @functools.wraps(answer)
+    def handler(asked: Any) -> dict[str, Any]:
+        try:
+            return answer(asked)
+        except (ValueError, WeightsError, KeyError, TypeError) as error:
+            return {"refused": sentence(error)}
+
+    return handler
+
+
+def field(event: gr.EventData, name: str) -> Any:
+    """A field of what the page sent, None if it sent no such thing."""
+    return event._data.get(name) if isinstance(event._data, dict) else None
+
+
+def component(tab: str, name: str, *scripts: str, **options: Any) -> gr.HTML:
+    """One of ``demo/components``: fixed HTML, and scripts that fill it from the value; default: of the same name."""
+    return gr.HTML(
+        value=None,
+        html_template=read(f"{name}.html"),
+        js_on_load="\n".join(read(f"{script}.js") for script in scripts or (name,)),
+        apply_default_css=False,
+        elem_id=f"{tab}-{name.removesuffix('3d')}",
+        **options,
+    )
+
+
+class ShapeTab:
+    """A tab's handlers. Every one takes the visitor's scene and gives the values of all components.
+
+    A tab says what its scenes are (a module with ``opening``, ``from_query``, ``with_model``, ``from_seed``,
+    ``steer``, ``random_shape``, ``random_orientation``) and how one is shown.
+
+    Args:
+        models: where the pictures are looked at.
+    """
+
+    name: str  # of the tab, in links
+    kind: Kind
+    labels: dict[str, str]  # of models, as visitors call them
+    first: str  # the model to open with
+    no_model: str
+    scenes: Any
+    answers: int  # values of ``show`` and ``about`` together
+
+    def __init__(self, models: Models) -> None:
+        self.models = models
+
+    def show(self, scene: Any, steered: bool = False) -> list[Any]:
+        """The scene and the values of the components; steering leaves what came in alone."""
+        raise NotImplementedError
+
+    def about(self, loaded: Loaded) -> list[Any]:
+        """Values that change with the model only."""
+        return []
+
+    def kept(self, scene: Any) -> dict[str, Any]:
+        """What stays when something else is looked at."""
+        return {"seed": scene.seed, "pinned": scene.pinned}
+
+    # ---- handlers ----
+
+    def open(self, request: gr.Request) -> list[Any]:
+        """The scene of the link, or the opening one; an unusable link says so and opens all the same."""
+        names = self.models.names(self.kind)
+        scene = self._from_link(dict(request.query_params), names) or self._first_good(names)
+        choices = [(self.labels.get(name, name), name) for name in names]
+        if scene is None:
+            gr.Warning(self.no_model)
+            return [gr.Dropdown(choices=choices, value=None), *[gr.skip()] * self.answers]
+        about = self.about(self._loaded(scene))
+        return [gr.Dropdown(choices=choices, value=scene.model), *self.show(scene), *about]
+
+    def _from_link(self, query: dict[str, str], names: list[str]) -> Scene | None:
+        if query.get("tab", "shapes2d") != self.name or not {"model", "z", "start"} & query.keys():
+            return None
+        try:
+            name = read_choice(query.get("model", self.first), names, "The model in the link")
+            scene: Scene = self.scenes.from_query(query, self.models.get(name, self.kind))
+            return scene
+        except (ValueError, WeightsError) as error:
+            gr.Warning(sentence(error))
+            return None
+
+    def _first_good(self, names: list[str]) -> Scene | None:
+        """Half a checkpoint must not keep the page from opening."""
+        for name in sorted(names, key=lambda n: n != self.first):
+            try:
+                scene: Scene = self.scenes.opening(self.models.get(name, self.kind))
+                return scene
+            except WeightsError as error:
+                gr.Warning(sentence(error))
+        return None
+
+    def pick(self, scene: Scene | None, name: str) -> list[Any]:
+        try:
+            loaded = self.models.get(name, self.kind)
+            seen = self.scenes.with_model(scene, loaded) if scene else self.scenes.opening(loaded)
+            return [gr.skip(), *self.show(seen), *self.about(loaded)]
+        except (ValueError, WeightsError) as error:
+            gr.Warning(sentence(error))
+            return [gr.Dropdown(value=scene.model if scene else None), *[gr.skip()] * self.answers]
+
+    def random(self, scene: Scene) -> list[Any]:
+        kept = self.kept(scene) | {"seed": next_seed(scene.seed)}
+        return self.show(self.scenes.from_seed(self._loaded(scene), **kept))
+
+    def steer(self, scene: Scene, event: gr.EventData) -> list[Any]:
+        moved = self.scenes.steer(scene, self._loaded(scene), field(event, "z"), field(event, "pose"))
+        return self.show(moved, steered=True)
+
+    def act(self, scene: Scene, event: gr.EventData) -> list[Any]:
+        loaded, seed, scenes = self._loaded(scene), next_seed(scene.seed), self.scenes
+        acts: dict[str, Callable[[], Scene]] = {
+            "shape": lambda: scenes.random_shape(scene, loaded, seed),
+            "orientation": lambda: scenes.random_orientation(scene, loaded, seed),
+            "seed": lambda: scenes.random_shape(
+                scene, loaded, read_integer(field(event, "seed"), "The seed", 0, MAX_SEED)
+            ),
+            "straighten": lambda: steering.straighten(scene),
+            "reset": lambda: steering.reset(scene),
+            "pin": lambda: steering.pin(scene),
+        }
+        return self.show(acts[read_choice(field(event, "act"), list(acts), "The button")](), steered=True)
+
+    def _loaded(self, scene: Scene | None) -> Loaded:
+        if scene is None:
+            raise UploadError("The page was open for a long time and has been forgotten: reload it.")
+        return self.models.get(scene.model, self.kind)

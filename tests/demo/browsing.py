@@ -1,0 +1,37 @@
+"""Looking at the page in a real browser: what the tests of every tab need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api")
+# Software drawing of 3D: neither CI nor a server has a graphics card.
+FLAGS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+DESKTOP, PHONE = (1280, 900), (390, 844)
+PATIENCE = 30_000  # milliseconds
+
+Visit = Callable[..., "playwright.Page"]
+
+
+def source(page: playwright.Page, selector: str) -> str:
+    return str(page.locator(selector).first.get_attribute("src"))
+
+
+def changed(page: playwright.Page, selector: str, before: str) -> str:
+    """The picture's source, once it is another one."""
+    page.wait_for_function("([s, b]) => document.querySelector(s).src !== b", arg=[selector, before])
+    return source(page, selector)
+
+
+def warned(page: playwright.Page, words: str) -> None:
+    page.locator(".toast-wrap").get_by_text(words).first.wait_for()
