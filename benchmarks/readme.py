@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import affine_vae, latent_size, pose_search, robustness
+from benchmarks import affine_vae, latent_size, pose_search, robustness, voxel_orientation
 from benchmarks.tables import table
 
 ROOT = Path(__file__).parent.parent
@@ -48,11 +48,17 @@ def turned(results: dict[str, Any]) -> str:
     return table(results["rows"], robustness.COLUMNS)
 
 
+def voxels(results: dict[str, Any]) -> str:
+    """Shapes in unknown orientation, affine against plain."""
+    return table(voxel_orientation.as_table(results["rows"]), dict.fromkeys(voxel_orientation.COLUMNS, "{}"))
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "affine_vae": comparison,
     "latent_size": curve,
     "pose_search": searches,
     "robustness": turned,
+    "voxel_orientation": voxels,
 }
 
 

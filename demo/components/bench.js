@@ -3,7 +3,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 function redraw(url) {
   element.querySelectorAll(".now").forEach((image) => { image.src = url; });
-  $(".left").classList.add("stale");
+  element.querySelectorAll(".left, .strip").forEach((picture) => picture.classList.add("stale"));
 }
 
 function poseSliders() {
@@ -66,7 +66,7 @@ function showView() {
   if (!dragging) element.querySelectorAll(".now").forEach((image) => { image.src = images.redrawn; });
   $(".straight img").src = images.straight;
   $(".left img").src = images.left;
-  $(".left").classList.remove("stale");
+  element.querySelectorAll(".stale").forEach((picture) => picture.classList.remove("stale"));
   $(".pinned").hidden = !images.pinned;
   if (images.pinned) $(".pinned img").src = images.pinned;
   for (const strip of element.querySelectorAll(".strip")) strip.src = view.strips[strip.dataset.index];

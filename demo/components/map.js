@@ -1,4 +1,4 @@
-// Test codes in the plane. Moving over it decodes what lies there, a click goes there.
+// Test codes in the plane. Moving over it (mouse or arrow keys) decodes what lies there; a click, Enter or Space goes there.
 const $ = (selector) => element.querySelector(selector);
 const canvas = $("canvas"), context = canvas.getContext("2d"), lens = $(".lens");
 let busy = false, waiting = null;
@@ -59,6 +59,28 @@ async function peek(point) {
 canvas.addEventListener("pointermove", (event) => peek(place(event)));
 canvas.addEventListener("pointerleave", () => { waiting = null; lens.hidden = true; });
 canvas.addEventListener("click", (event) => trigger("pick", place(event)));
+
+// With the keyboard: a cross that the arrows move, in fiftieths of the map.
+let at = { x: 0.5, y: 0.5 };
+const cross = $(".cross");
+
+function moveTo(x, y) {
+  at = { x: Math.min(1, Math.max(0, x)), y: Math.min(1, Math.max(0, y)) };
+  cross.style.left = `${100 * at.x}%`;
+  cross.style.top = `${100 * at.y}%`;
+  cross.hidden = false;
+  peek(at);
+}
+
+canvas.addEventListener("keydown", (event) => {
+  const step = event.shiftKey ? 0.1 : 0.02;
+  const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
+  if (event.key === "Enter" || event.key === " ") trigger("pick", at);
+  else if (x || y) moveTo(at.x + step * x, at.y + step * y);
+  else return;
+  event.preventDefault();
+});
+canvas.addEventListener("blur", () => { cross.hidden = true; lens.hidden = true; });
 new MutationObserver(paint).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 watch("value", paint);
 paint();

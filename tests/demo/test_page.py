@@ -108,6 +108,19 @@ def test_map_decodes_where_it_is_clicked(visit: Visit) -> None:
     assert page.locator(".legend span").count() == 10
 
 
+def test_map_is_reached_by_keyboard(visit: Visit) -> None:
+    page = visit()
+    page.locator("#shapes2d-turning .js-plotly-plot").wait_for()
+    now = source(page, REDRAWN)
+    page.locator(".map canvas").focus()
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowLeft")
+    page.locator(".map .lens").wait_for()
+    assert page.locator(".map .cross").is_visible()
+    page.keyboard.press("Enter")
+    changed(page, REDRAWN, now)
+
+
 def test_link_restores_exactly_what_was_shown(visit: Visit) -> None:
     page = visit()
     before = source(page, STRAIGHT)
