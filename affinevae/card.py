@@ -14,20 +14,20 @@ tags: [affine-vae, vae, disentanglement, pose]
 
 # {name}
 
-{what} for {size}x{size} {colour} images: {latents} latent numbers{pose}, {parameters:,} parameters.
+{what} for {size} {things}: {latents} latent numbers{pose}, {parameters:,} parameters.
 Trained on {data}, {turned}. {terms}
 
 ```python
 from affinevae import AffineVAE
 
 model = AffineVAE.from_pretrained("{name}")
-code = model.encode(images)  # (B, {channels}, {size}, {size}) in [0, 1]
+code = model.encode({given})  # (B, {channels}, {sides}) in [0, 1]
 model.decode(code.z, code.pose)
 ```
 
 ## Measured
 
-{n:,} test images{test_turned}; `python -m affinevae.evaluate` writes every number to `metrics.json`.
+{n:,} test {given}{test_turned}; `python -m affinevae.evaluate` writes every number to `metrics.json`.
 
 {table}
 
@@ -36,13 +36,13 @@ model.decode(code.z, code.pose)
 ## Limits
 
 Reconstructions are soft, as a VAE's are at this code size. The canonical orientation is the model's own choice: it
-can differ between classes, and shapes that look alike when turned (6 and 9) share one.
+can differ between classes, and what looks alike when turned (6 and 9) shares one.
 """
 
 ROWS = (
     ("-ELBO, nats an image, price of the pose included", "nats", "{:.2f}"),
     ("of which the price of the pose", "pose_nats", "{:.2f}"),
-    ("IWAE bound, 50 samples, first 1,000 images", "iwae50.nats", "{:.2f}"),
+    ("IWAE bound, 50 samples, on the first of them", "iwae50.nats", "{:.2f}"),
     ("squared error, summed over pixels or voxels", "squared_error", "{:.2f}"),
     ("SSIM", "ssim", "{:.3f}"),
     ("IoU at occupancy one half", "iou", "{:.3f}"),
@@ -80,14 +80,16 @@ def measured_table(test: dict[str, Any]) -> str:
 def model_card(name: str, config: AffineVAEConfig, result: dict[str, Any]) -> str:
     """README.md of a model folder."""
     test, training = result["test"], result.get("training") or {}
-    plain = config.group == "none"
+    plain, solid = config.group == "none", config.dims == 3
     turned = "left as they are" if result["turns"] == "none" else "each turned by an unknown pose"
     time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs), pose search included."
     return CARD.format(
         name=name,
         what="A plain VAE, the comparison for the affine VAE," if plain else "An affine VAE",
-        size=config.size[0],
-        colour="grey" if config.channels == 1 else "RGB",
+        size="x".join(map(str, config.size)),
+        things="voxel shapes" if solid else f"{'grey' if config.channels == 1 else 'RGB'} images",
+        given="shapes" if solid else "images",
+        sides=", ".join(map(str, config.size)),
         channels=config.channels,
         latents=config.latent_dim,
         pose="" if plain else f" for the shape and a pose ({config.group}) for how it is turned",

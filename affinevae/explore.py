@@ -195,6 +195,18 @@ def code_at(codes: Map, point: Tensor, neighbours: int = 6) -> Tensor:
     return (weight[:, None] * codes.z[index]).sum(0, keepdim=True) / weight.sum()
 
 
+def typical_code(codes: Map, generator: torch.Generator, neighbours: int = 6) -> Tensor:
+    """A random code from where real ones lie: somewhere between a test code and one near it. ``(1, L)``.
+
+    The prior reaches places that no shape occupies, the more of them the more latents there are; sampling from the
+    codes' own distribution avoids them (Ghosh et al. 2020, arXiv:1903.12436).
+    """
+    start = codes.z[torch.randint(len(codes.z), (1,), generator=generator)]
+    near = (codes.z - start).norm(dim=1).topk(min(neighbours + 1, len(codes.z)), largest=False).indices
+    end = codes.z[near[torch.randint(len(near), (1,), generator=generator)]]
+    return start + torch.rand(1, generator=generator) * (end - start)
+
+
 def residual_picture(image: Tensor, reconstruction: Tensor) -> Tensor:
     """What was left over, ``(C, S, S)`` each -> ``(3, S, S)``: orange was missed, blue was invented, black fits."""
     difference = (image - reconstruction).mean(0)

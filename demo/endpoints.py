@@ -117,7 +117,7 @@ def _decode(loaded: Loaded, z: Any, pose: Any) -> dict[str, Any]:
 
 
 def _sample(loaded: Loaded, seed: int) -> dict[str, Any]:
-    point = scenes.random_point(loaded.model, seed)
+    point = scenes.random_point(loaded, seed)
     return {"seed": seed} | _decode(loaded, list(point.z), list(point.pose))
 
 

@@ -116,4 +116,4 @@ def _decode(loaded: Loaded, z: Any, pose: Any, form: Any) -> dict[str, Any]:
 
 
 def _sample(loaded: Loaded, seed: int, form: Any) -> dict[str, Any]:
-    return {"seed": seed} | _decode(loaded, *random_code(loaded.model, seed), form)
+    return {"seed": seed} | _decode(loaded, *random_code(loaded, seed), form)

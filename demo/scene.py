@@ -90,10 +90,8 @@ def from_upload(loaded: Loaded, picture: Image.Image, **kept: Any) -> Scene:
 
 
 def from_seed(loaded: Loaded, seed: int, **kept: Any) -> Scene:
-    """A sample of the prior, in a random orientation."""
-    return look_at(
-        loaded, "sample", _decoded(loaded.model, random_point(loaded.model, seed)), seed=seed, **kept
-    )
+    """A random shape in a random orientation."""
+    return look_at(loaded, "sample", _decoded(loaded.model, random_point(loaded, seed)), seed=seed, **kept)
 
 
 def opening(loaded: Loaded) -> Scene:
@@ -118,9 +116,9 @@ def wears_clothes(model: AffineVAE) -> bool:
     return "Bag" in model.config.classes
 
 
-def random_point(model: AffineVAE, seed: int) -> Point:
-    """A shape and a pose from the prior."""
-    return rounded(*steering.random_code(model, seed))
+def random_point(loaded: Loaded, seed: int) -> Point:
+    """A random shape and pose."""
+    return rounded(*steering.random_code(loaded, seed))
 
 
 def _decoded(model: AffineVAE, point: Point) -> Tensor:
@@ -136,11 +134,11 @@ def steer(scene: Scene, loaded: Loaded, z: Any, pose: Any) -> Scene:
 
 
 def random_shape(scene: Scene, loaded: Loaded, seed: int) -> Scene:
-    return steering.with_shape(scene, random_point(loaded.model, seed), seed)
+    return steering.with_shape(scene, random_point(loaded, seed), seed)
 
 
 def random_orientation(scene: Scene, loaded: Loaded, seed: int) -> Scene:
-    return steering.with_orientation(scene, random_point(loaded.model, seed), seed)
+    return steering.with_orientation(scene, random_point(loaded, seed), seed)
 
 
 def read_point(model: AffineVAE, z: Any, pose: Any) -> Point:

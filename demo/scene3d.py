@@ -126,10 +126,8 @@ def from_upload(loaded: Loaded, grid: Tensor, **kept: Any) -> Scene:
 
 
 def from_seed(loaded: Loaded, seed: int, **kept: Any) -> Scene:
-    """A sample of the prior, in a random orientation."""
-    return look_at(
-        loaded, "sample", decoded(loaded.model, random_point(loaded.model, seed)), seed=seed, **kept
-    )
+    """A random shape in a random orientation."""
+    return look_at(loaded, "sample", decoded(loaded.model, random_point(loaded, seed)), seed=seed, **kept)
 
 
 @lru_cache(maxsize=8)
@@ -137,7 +135,7 @@ def opening(loaded: Loaded) -> Scene:
     """What the tab opens with: one example to look at, another one pinned; without examples two samples."""
     if len(examples.names()) > 1:
         return from_example(loaded, 0, pinned=from_example(loaded, 1).now)
-    return from_seed(loaded, 0, pinned=random_point(loaded.model, 1))
+    return from_seed(loaded, 0, pinned=random_point(loaded, 1))
 
 
 def with_model(scene: Scene, loaded: Loaded) -> Scene:
@@ -152,9 +150,9 @@ def with_model(scene: Scene, loaded: Loaded) -> Scene:
     return opening(loaded)
 
 
-def random_point(model: AffineVAE, seed: int) -> Point:
-    """A shape and a pose from the prior."""
-    return from_code(model, *steering.random_code(model, seed))
+def random_point(loaded: Loaded, seed: int) -> Point:
+    """A random shape and pose."""
+    return from_code(loaded.model, *steering.random_code(loaded, seed))
 
 
 def decoded(model: AffineVAE, shown: Point) -> Tensor:
@@ -171,11 +169,11 @@ def steer(scene: Scene, loaded: Loaded, z: Any, pose: Any) -> Scene:
 
 
 def random_shape(scene: Scene, loaded: Loaded, seed: int) -> Scene:
-    return steering.with_shape(scene, random_point(loaded.model, seed), seed)
+    return steering.with_shape(scene, random_point(loaded, seed), seed)
 
 
 def random_orientation(scene: Scene, loaded: Loaded, seed: int) -> Scene:
-    return steering.with_orientation(scene, random_point(loaded.model, seed), seed)
+    return steering.with_orientation(scene, random_point(loaded, seed), seed)
 
 
 def read_look(level: Any, style: Any, view: Any) -> Look:

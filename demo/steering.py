@@ -12,7 +12,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from affinevae import AffineVAE, Code
+from affinevae import Code
+from affinevae.explore import typical_code
+from demo.models import Loaded
 from demo.uploads import read_number
 
 CODE_RANGE = 10.0  # of a shape number; a posterior mean lies within 5
@@ -55,11 +57,13 @@ def rounded_shape(z: Sequence[float]) -> Numbers:
     return tuple(round(v, 3) + 0.0 for v in z)
 
 
-def random_code(model: AffineVAE, seed: int) -> tuple[list[float], list[float]]:
-    """A shape and a pose from the prior."""
+def random_code(loaded: Loaded, seed: int) -> tuple[list[float], list[float]]:
+    """A shape from where real codes lie, or from the prior of a model without a map, and a pose from the prior."""
     generator = torch.Generator().manual_seed(seed)
-    z = torch.randn(model.config.latent_dim, generator=generator)
-    return z.tolist(), model.group.sample(1, generator)[0].tolist()
+    z = torch.randn(1, loaded.model.config.latent_dim, generator=generator)
+    if loaded.map is not None:
+        z = typical_code(loaded.map, generator)
+    return z[0].tolist(), loaded.model.group.sample(1, generator)[0].tolist()
 
 
 def next_seed(seed: int) -> int:

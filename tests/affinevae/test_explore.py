@@ -127,3 +127,14 @@ def test_yaw_pitch_and_roll_turn_about_z_then_y_then_x() -> None:
     for angles in ([0.3, 0.4, -2.0], [3.0, -1.5, 0.1]):
         there = ex.rotation_vector(torch.tensor([angles]))
         assert ex.yaw_pitch_roll(there)[0].tolist() == pytest.approx(angles, abs=1e-6)
+
+
+def test_random_codes_lie_between_near_codes() -> None:
+    z = torch.cat([torch.randn(40, 3) * 0.1 + 5, torch.randn(40, 3) * 0.1 - 5])
+    codes = ex.Map(torch.zeros(80, 2), z, torch.zeros(80, dtype=torch.long))
+    drawn = torch.cat([ex.typical_code(codes, torch.Generator().manual_seed(seed)) for seed in range(50)])
+    assert ((drawn.abs() - 5).abs() < 1).all()  # never between the two clusters
+    assert (drawn[:, 0] > 0).any()
+    assert (drawn[:, 0] < 0).any()
+    again = ex.typical_code(codes, torch.Generator().manual_seed(3))
+    assert torch.equal(again, drawn[3:4])
