@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from affinevae import metrics
+from affinevae.affine3d import GROUPS, cube_rotations, turn_exactly
 
 GENERATOR = torch.Generator().manual_seed(0)
 LABEL = torch.arange(10).repeat(60)
@@ -78,3 +79,59 @@ def test_angles_wrap() -> None:
     assert metrics.angle_summary(torch.tensor([2 * math.pi - 0.1]))["median_degrees"] == pytest.approx(
         5.73, abs=0.01
     )
+
+
+# ---- rotations of space ----
+
+
+def rotations(n: int, seed: int) -> torch.Tensor:
+    return GROUPS["rotation"].matrix(GROUPS["rotation"].sample(n, torch.Generator().manual_seed(seed)))[
+        ..., :3
+    ]
+
+
+def own_symmetry(n: int, *others: int) -> torch.Tensor:
+    same = torch.zeros(n, 24, dtype=torch.bool)
+    same[:, [0, *others]] = True
+    return same
+
+
+def test_poses_that_follow_have_no_error() -> None:
+    true, extra, zero = rotations(50, 0), rotations(50, 1), rotations(1, 2)
+    first, second = true @ zero, extra @ true @ zero
+    assert metrics.follow_errors(second, first, extra, true, own_symmetry(50)).max() < 2e-3
+    assert metrics.zero_errors(first, true, own_symmetry(50)).max() < 2e-3
+
+
+def test_a_symmetric_shape_may_be_found_turned_by_its_symmetry() -> None:
+    true, extra, zero, half = rotations(50, 0), rotations(50, 1), rotations(1, 2), 5
+    symmetry = torch.eye(3).repeat(50, 1, 1)
+    symmetry[::2] = cube_rotations()[half]
+    back = int((cube_rotations() == cube_rotations()[half].T).all(2).all(1).nonzero())
+    first, second = true @ symmetry @ zero, extra @ true @ zero
+    strict, allowed = own_symmetry(50), own_symmetry(50, half, back)
+    assert metrics.follow_errors(second, first, extra, true, allowed).max() < 2e-3
+    assert metrics.zero_errors(first, true, allowed).max() < 2e-3
+    assert (metrics.zero_errors(first, true, strict) > 1).float().mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_random_poses_have_the_error_of_chance() -> None:
+    true, extra = rotations(2000, 0), rotations(2000, 1)
+    error = metrics.follow_errors(rotations(2000, 3), rotations(2000, 4), extra, true, own_symmetry(2000))
+    assert error.mean().rad2deg() == pytest.approx(126.5, abs=3)
+
+
+def test_rotations_leak_only_when_they_are_in_the_code() -> None:
+    turned = rotations(600, 0)
+    assert metrics.rotation_leakage(turned.flatten(1), turned) > 0.8
+    assert metrics.rotation_leakage(RANDOM, turned) < 0.05
+
+
+def test_symmetries_of_a_table() -> None:
+    table = torch.zeros(1, 1, 12, 12, 12)
+    table[..., 2:10, 2:10, 7:9] = 1
+    table[..., 5:7, 5:7, 2:7] = 1
+    copies = torch.stack([turn_exactly(table, torch.tensor([k])) for k in range(24)], 1)
+    same = metrics.symmetries(table, copies)[0]
+    assert same.sum() == 4
+    assert (cube_rotations()[same][:, 2, 2] == 1).all()  # the four turns about the vertical
