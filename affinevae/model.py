@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -290,6 +290,37 @@ class AffineVAE(
     def pose_matrix(self, pose: Tensor) -> Tensor:
         """``(B, P) -> (B, d, d + 1)``: from canonical to world coordinates (frame in [-1, 1]; y up, in space z up)."""
         return self.group.matrix(pose)
+
+    @torch.no_grad()
+    def turn_frame(self, cube: int) -> None:
+        """Turn the canonical frame of a voxel model by one of the 24 ``affine3d.cube_rotations``, in place and exactly.
+
+        Every canonical view and ``decode(z)`` is turned, poses are counted from the new frame, all else stays as it
+        was: cells, patches, kernels and templates are permuted, so the network computes the same sums.
+        """
+        if self.config.dims != 3:
+            raise ValueError("only the canonical frame of voxel shapes can be turned")
+
+        def turned(grid: Tensor) -> Tensor:
+            index = torch.full((len(grid),), cube, device=grid.device)
+            return affine3d.turn_exactly(grid, index)
+
+        sides = [side // PATCH for side in self.config.size]
+        # torch types the children of a module as Tensor | Module
+        patches: Any = self.encoder.patches
+        scorer: Any = self.scorer
+        first: Any = self.encoder.trunk[2]
+        last: Any = self.decoder.trunk[-3]
+        draw: Any = self.decoder.draw[0]
+        patches.weight.copy_(turned(patches.weight))
+        first.weight.copy_(turned(first.weight.unflatten(1, (-1, *sides))).flatten(1))
+        last.weight.copy_(turned(last.weight.T.unflatten(1, (-1, *sides))).flatten(1).T)
+        last.bias.copy_(turned(last.bias.view(1, -1, *sides)).flatten())
+        kernel = turned(draw.weight).flatten(1).T.unflatten(1, (-1, PATCH, PATCH, PATCH))
+        draw.weight.copy_(turned(kernel).flatten(1).T.view_as(draw.weight))
+        draw.bias.copy_(turned(draw.bias.view(1, -1, PATCH, PATCH, PATCH)).flatten())
+        if scorer is not None:
+            scorer.templates.copy_(turned(scorer.templates))
 
     # The public life -----------------------------------------------------------------------------------------------
 

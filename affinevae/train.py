@@ -12,6 +12,7 @@ A plain VAE is the same command with ``--group none``.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -24,11 +25,14 @@ from accelerate import Accelerator
 from accelerate.state import PartialState
 from torch import Tensor, nn
 
+from affinevae import affine3d
 from affinevae.data import load
-from affinevae.evaluate import VALIDATION_SEED, Evaluate, read_metrics, turned, validation_nats
+from affinevae.evaluate import VALIDATION_SEED, Evaluate, encode_all, read_metrics, turned, validation_nats
 from affinevae.evaluate import run as evaluate
-from affinevae.groups import GROUPS
+from affinevae.groups import GROUPS, get_group
+from affinevae.metrics import rotation_angle
 from affinevae.model import AffineVAE
+from affinevae.pose import Circle
 from affinevae.search import Table, search
 from affinevae.turned import TurnedImages
 from training.command import command
@@ -263,7 +267,7 @@ def train(options: Train) -> None:
     model = build(options, data)
     size = model.config.size[0]
     images = TurnedImages(data.train.images, size, options.turns, options.loop.seed, options.fresh)
-    validation, *_ = turned(data.validation, size, options.turns, VALIDATION_SEED, options.validation)
+    validation, poses, _ = turned(data.validation, size, options.turns, VALIDATION_SEED, options.validation)
     cache = PoseCache(len(images), model.group.cell_dim)
     clock = fit(
         model,
@@ -279,6 +283,7 @@ def train(options: Train) -> None:
     if not PartialState().is_main_process:
         return
     nats = validation_nats(model.cpu(), validation)["nats"]
+    stand_upright(model, validation, poses, options.turns)
     facts = {
         **recipe,
         "cpu_seconds": round(clock.cpu_seconds, 1),
@@ -290,6 +295,27 @@ def train(options: Train) -> None:
     if options.measure:
         evaluate(Evaluate(str(options.output), options.data, options.turns, seed=options.loop.seed))
     shutil.rmtree(options.output / "checkpoint", ignore_errors=True)
+
+
+def stand_upright(model: AffineVAE, images: Tensor, poses: Tensor, turns: str) -> None:
+    """Turn a voxel model's canonical frame so that most shapes stand in it as they stood before they were turned.
+
+    One rotation of the cube for the whole model, for people to look at: the only use of the true orientation, after
+    training, and nothing that is measured changes. Shapes that were not turned ("none") stand as they came.
+    """
+    if model.config.dims != 3 or not model.group.dim:
+        return
+    true = get_group(turns, 3).matrix(poses)[..., :3]
+    found = model.pose_matrix(encode_all(model, images).pose)[..., :3]
+    cubes = affine3d.cube_rotations()
+    offset = (
+        rotation_angle((true.transpose(1, 2) @ found)[:, None] @ cubes).clamp(max=math.pi / 6).mean(0)
+    )  # (24,)
+    if isinstance(
+        model.group.rotations, Circle
+    ):  # what turns about the vertical only cannot be told to stand up
+        offset[cubes[:, 2, 2] != 1] = torch.inf
+    model.turn_frame(int(offset.argmin()))
 
 
 def finished(folder: Path, recipe: dict[str, Any]) -> bool:

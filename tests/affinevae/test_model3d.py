@@ -12,7 +12,7 @@ from furniture import furniture
 from torch import Tensor
 
 from affinevae import AffineVAE
-from affinevae.affine3d import GROUPS
+from affinevae.affine3d import GROUPS, cube_rotations, turn_exactly
 from affinevae.evaluate import encode_all, turned
 from affinevae.metrics import rotation_angle
 from affinevae.train import PoseCache, PoseTraining, make_step
@@ -91,6 +91,33 @@ def test_a_symmetric_solid_gives_all_its_poses() -> None:
     assert (code.mode_probs > 0).sum() == 3
     # Four of the 24 carry the reported bound: log 24 - log 4 is what cutting the rest away costs.
     assert code.pose_nats.item() == pytest.approx(math.log(6), abs=0.02)
+
+
+@pytest.mark.parametrize("group", ["cube", "rotation", "yaw+shift"])
+def test_the_canonical_frame_can_be_turned(group: str) -> None:
+    """Same code, same price, same picture; only the canonical view is another."""
+    torch.manual_seed(0)
+    model, x = AffineVAE((16, 16, 16), group=group, **TINY).eval(), view("cube", 3)
+    for p in model.parameters():
+        p.data += 0.05 * torch.randn_like(p)  # the decoder's residuals begin as zeros
+    before, z = model.encode(x), torch.randn(2, 3)
+    image = model.decode(z)
+    # A yaw group keeps its rotations only if the frame is turned about the vertical.
+    cube = int((cube_rotations()[:, 2, 2] == 1).nonzero()[1]) if group == "yaw+shift" else 4
+    model.turn_frame(cube)
+    torch.testing.assert_close(model.decode(z), turn_exactly(image, torch.tensor([cube, cube])))
+    after = model.encode(x)
+    torch.testing.assert_close(after.z, before.z, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(after.nll, before.nll, rtol=1e-3, atol=1e-2)
+    found, expected = model.pose_matrix(after.pose), model.pose_matrix(before.pose)
+    torch.testing.assert_close(
+        found[..., :3] @ cube_rotations()[cube].T, expected[..., :3], atol=2e-2, rtol=0
+    )
+
+
+def test_only_voxel_frames_turn() -> None:
+    with pytest.raises(ValueError, match="voxel"):
+        AffineVAE((16, 16)).turn_frame(1)
 
 
 def test_bad_shapes_are_refused() -> None:
