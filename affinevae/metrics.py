@@ -32,7 +32,7 @@ def kmeans_accuracy(z: Tensor, label: Tensor, seed: int = 0) -> float:
 
 def knn_accuracy(z: Tensor, label: Tensor, train_z: Tensor, train_label: Tensor, k: int = 5) -> float:
     """Accuracy of the majority among the k nearest training codes."""
-    knn = KNeighborsClassifier(k).fit(train_z.numpy(), train_label.numpy())
+    knn = KNeighborsClassifier(min(k, len(train_z))).fit(train_z.numpy(), train_label.numpy())
     return float(knn.score(z.numpy(), label.numpy()))
 
 
@@ -51,14 +51,14 @@ def angle_leakage(z: Tensor, angle: Tensor, k: int = 10, harmonics: tuple[int, .
     """
     target = torch.cat([f(m * angle)[:, None] for m in harmonics for f in (torch.cos, torch.sin)], 1).numpy()
     half = len(z) // 2
-    knn = KNeighborsRegressor(k).fit(z[:half].numpy(), target[:half])
+    knn = KNeighborsRegressor(min(k, half)).fit(z[:half].numpy(), target[:half])
     return float(knn.score(z[half:].numpy(), target[half:]))
 
 
 def rotation_leakage(z: Tensor, matrices: Tensor, k: int = 10) -> float:
     """:func:`angle_leakage` of rotations of space ``(N, 3, 3)``: R^2 of their nine entries."""
     half, target = len(z) // 2, matrices.flatten(1).numpy()
-    knn = KNeighborsRegressor(k).fit(z[:half].numpy(), target[:half])
+    knn = KNeighborsRegressor(min(k, half)).fit(z[:half].numpy(), target[:half])
     return float(knn.score(z[half:].numpy(), target[half:]))
 
 

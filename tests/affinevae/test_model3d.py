@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from furniture import furniture
@@ -13,9 +14,9 @@ from torch import Tensor
 
 from affinevae import AffineVAE
 from affinevae.affine3d import GROUPS, cube_rotations, turn_exactly
-from affinevae.evaluate import encode_all, turned
+from affinevae.evaluate import encode_all, read_metrics, turned
 from affinevae.metrics import rotation_angle
-from affinevae.train import PoseCache, PoseTraining, make_step
+from affinevae.train import PoseCache, PoseTraining, Train, make_step, train
 from affinevae.turned import TurnedImages
 from training.datasets import ImageSplit
 from training.loop import LoopConfig, fit
@@ -166,3 +167,37 @@ def test_learns_orientation_of_generated_furniture(tmp_path: Path) -> None:
     assert (follow.rad2deg() < 15).float().mean() > 0.85
     searched = (first.nll + first.pose_nats).mean()
     assert searched < 0.7 * encode_all(model, x, "none").nll.mean()
+
+
+def test_one_command_from_grids_to_a_measured_folder(tmp_path: Path) -> None:
+    shapes, kind = furniture(160)
+    data, output = tmp_path / "furniture.npz", tmp_path / "model"
+    np.savez(
+        data,
+        grids=shapes[:, 0].numpy() // 255,
+        labels=kind.numpy(),
+        classes=np.array(["chair", "sofa", "desk"]),
+    )
+    options = Train(
+        str(data),
+        output,
+        latent_dim=2,
+        group="rotation",
+        turns="rotation",
+        width=16,
+        features=2,
+        blocks=1,
+        poses=PoseTraining(grid_fraction=0.5),
+        loop=LoopConfig(epochs=2, batch=32),
+    )
+    train(options)
+    test = read_metrics(output)["test"]
+    assert test["n"] == 16
+    assert set(test["robustness"]) == {"n", "upright", "cube", "rotation"}
+    for key in ("iou", "squared_error", "kmeans_accuracy", "knn_accuracy", "angle_leakage", "search_poses"):
+        assert np.isfinite(test[key]), key
+    assert 0 <= test["self_consistency"]["within_15"] <= 1
+    assert "voxel shapes" in (output / "README.md").read_text()
+    model = AffineVAE.from_pretrained(output)
+    assert model.config.classes == ("chair", "sofa", "desk")
+    assert model.config.size == (16, 16, 16)
