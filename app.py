@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import threading
 from collections.abc import Sequence
 
 # Before anything of Hugging Face is imported: the page works without a network and tells nobody.
@@ -20,11 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--share", action="store_true", help="a public link through Gradio's servers")
     args = parser.parse_args(arguments)
 
-    from demo.page import build, launch_options
+    from demo.models import Models
+    from demo.page import build, launch_options, warm
     from demo.uploads import harden_pillow
 
     harden_pillow()
-    build().launch(server_name=args.host, server_port=args.port, share=args.share, **launch_options())
+    models = Models()
+    threading.Thread(target=warm, args=(models,), daemon=True).start()
+    build(models).launch(server_name=args.host, server_port=args.port, share=args.share, **launch_options())
 
 
 if __name__ == "__main__":

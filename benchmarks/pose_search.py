@@ -38,6 +38,7 @@ COLUMNS = {
     "nats": "{:.2f}",
     "within_15": "{:.1%}",
     "median_degrees": "{:.2f}",
+    "poses": "{:.0f}",
     "cpu_ms": "{:.2f}",
     "times_faster": "{:.1f}x",
 }
@@ -148,6 +149,15 @@ def judge(model: AffineVAE, find: Finder, first: Tensor, second: Tensor, turn: T
     return {"nats": float(loss.mean()), "nats_std_error": float(loss.std() / len(loss) ** 0.5), **follow}
 
 
+def evaluated(model: AffineVAE, find: Finder, image: Tensor) -> float:
+    """How many poses an image costs: every evaluation encodes once."""
+    counts: list[int] = []
+    hook = model.encoder.register_forward_hook(lambda _, given, __: counts.append(len(given[0])))
+    find(image)
+    hook.remove()
+    return sum(counts) / len(image)
+
+
 def run(options: PoseSearch) -> None:
     """Measure every search and print the table."""
     model = AffineVAE.from_pretrained(options.model)
@@ -167,6 +177,7 @@ def run(options: PoseSearch) -> None:
     )
     torch.set_num_threads(threads)
     for name, row in results.items():
+        row["poses"] = evaluated(model, searches[name], batch)
         row["cpu_ms"] = times[name].cpu_median_ms / len(batch)
         row["times_faster"] = times[SLOW].cpu_median_ms / times[name].cpu_median_ms
     facts = {"n": len(first), "rounds": options.rounds, "batch": len(batch), "threads": 1, "data": data.name}

@@ -72,10 +72,11 @@ def _stamp(name: str) -> int:
 
 def _load(name: str) -> Loaded:
     model = AffineVAE.from_pretrained(name)
+    layout = read_map(folder(name), model.config.latent_dim)
+    if model.config.dims == 3:  # its tab compares with nothing and frames nothing
+        return Loaded(name, model, None, layout, DEFAULT_FILL)
     twin = name.removeprefix("affine")
     plain = AffineVAE.from_pretrained(twin) if twin != name and twin in available("affinevae") else None
     if plain is not None and plain.config.size != model.config.size:
         plain = None
-    layout = read_map(folder(name), model.config.latent_dim)
-    fill = typical_fill(model, layout and layout.z) if model.config.dims == 2 else DEFAULT_FILL
-    return Loaded(name, model, plain, layout, fill)
+    return Loaded(name, model, plain, layout, typical_fill(model, layout and layout.z))

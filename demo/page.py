@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
 
-from demo import endpoints, endpoints3d, shapes2d, shapes3d
+from demo import endpoints, endpoints3d, scene, scene3d, shapes2d, shapes3d
 from demo.models import Models
 from demo.theme import CSS, theme
+from weights import WeightsError
 
 TABS = ("shapes2d", "shapes3d")
 TITLE = "What it is, and how it is turned"
@@ -29,6 +31,16 @@ def build(models: Models | None = None) -> gr.Blocks:
         endpoints3d.build(models)
     page.queue(max_size=64, default_concurrency_limit=4)
     return page
+
+
+def warm(models: Models) -> None:
+    """Look at the scenes that the tabs open with, so that the first visitor does not wait for it."""
+    for first, kind, opening in (
+        (shapes2d.FIRST, shapes2d.Shapes2D.kind, scene.opening),
+        (shapes3d.FIRST, shapes3d.Shapes3D.kind, scene3d.opening),
+    ):
+        with suppress(WeightsError, ValueError):  # the visitor is told
+            opening(models.get(first, kind))
 
 
 def choose_tab(request: gr.Request) -> Any:
