@@ -1,7 +1,7 @@
 """Claim: the pose search is an order of magnitude cheaper than random restarts with gradient descent, and finds more.
 
     python -m benchmarks.pose_search --data mnist
-    python -m benchmarks.pose_search --data modelnet10.npz --model affinevae-modelnet10 --images 64
+    python -m benchmarks.pose_search --data modelnet10.npz --model affinevae-modelnet10 --images 32
 
 Every row searches the poses of the same turned test images, or shapes, with the same trained model. The alternative
 is the thesis' procedure done right: 32 random starts, the best 8 *of each image*, 20 Adam steps, gradients to the
