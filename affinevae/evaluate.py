@@ -262,7 +262,8 @@ def evaluate(model: AffineVAE, data: ImageData, options: Evaluate) -> dict[str, 
         result["robustness"] = {"n": min(1000, len(images)), "curve": robustness(model, data.test)}
     else:
         result |= orientation3d(model, data.test, turns, code, poses, seed)
-        result["angle_leakage"] = metrics.rotation_leakage(code.z, turns.matrix(poses)[..., :3])
+        turned_by = turns.matrix(poses)[..., :3]
+        result["angle_leakage"] = metrics.rotation_leakage(code.z, turned_by) if turns.dim else None
         result["robustness"] = {"n": len(images), **robustness3d(model, data.test, len(images))}
     if label is not None:
         seen, _, seen_label = turned(data.train, size, options.turns, options.seed, options.reference)

@@ -130,7 +130,8 @@ def as_table(summaries: dict[str, dict[str, dict[str, float]]]) -> Rows:
             for model, s in summaries.items()
             if key in s
         }
-        rows[title] = cells
+        if cells:
+            rows[title] = cells
     return rows
 
 

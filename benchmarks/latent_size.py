@@ -43,7 +43,7 @@ class LatentSize:
 
     data: str
     ours: tuple[int, ...] = (2, 4, 8, 16, 32)
-    plain: tuple[int, ...] = (3, 5, 9, 12, 16, 24, 33)
+    plain: tuple[int, ...] = (9, 12, 16, 24)
     epochs: int = 20
     plain_epochs: int = 40
     test: int = 10_000
