@@ -6,13 +6,11 @@ at 1; angles are radians, counter-clockwise. What a pose is, and what it costs: 
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from affinevae.pose import Circle, Parameter, PoseGroup
+from affinevae.pose import Circle, Parameter, PoseGroup, cell_centres
 
 SHIFTS = (Parameter("shift_x", 0.05, 0.15), Parameter("shift_y", 0.05, 0.15))
 SCALE = Parameter("log_scale", 0.05, 0.2)
@@ -27,17 +25,12 @@ GROUPS = {
 }
 
 
-@lru_cache(maxsize=16)
-def _axis(size: int, device: torch.device) -> Tensor:
-    return (torch.arange(size, device=device) + 0.5) * (2 / size) - 1
-
-
 def sampling_grid(matrix: Tensor, size: int) -> Tensor:
     """Where each output pixel looks, in ``grid_sample`` coordinates (y down): ``(B, 2, 3) -> (B, size, size, 2)``.
 
     Built from outer sums on cached axes, which is several times cheaper than ``F.affine_grid`` on one CPU thread.
     """
-    axis = _axis(size, matrix.device)
+    axis = cell_centres(size, matrix.device)
     a, b, tx, c, d, ty = matrix.flatten(1).unsqueeze(-1).unbind(1)
     x = (a * axis)[:, None, :] + (tx - b * axis)[:, :, None]
     y = (-c * axis)[:, None, :] + (d * axis - ty)[:, :, None]
@@ -91,7 +84,7 @@ def turn(enlarged: Tensor, matrix: Tensor) -> Tensor:
 
 def center_of_mass(image: Tensor) -> Tensor:
     """Centre of brightness in pose coordinates, ``(B, C, S, S) -> (B, 2)``; the middle for an empty image."""
-    axis = _axis(image.shape[-1], image.device)
+    axis = cell_centres(image.shape[-1], image.device)
     mass = image.float().mean(1)
     total = mass.sum((1, 2)).clamp_min(1e-6)
     return torch.stack([mass.sum(1) @ axis, -(mass.sum(2) @ axis)], -1) / total[:, None]

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from affinevae.pose import Circle, Parameter, PoseGroup, Rotations
+from affinevae.pose import Circle, Parameter, PoseGroup, Rotations, cell_centres
 
 STEP = math.pi / 24  # of the lattice on SO(3): 7.5 degrees; poses are refined between its points
 COVER = 4  # lattice steps between the rotations of the covering: 30 degrees
@@ -226,10 +226,15 @@ for _name, _rotations in ROTATIONS.items():
 
 
 @lru_cache(maxsize=8)
+def _grid_centres(size: int, device: torch.device) -> Tensor:
+    """Centres of a grid's cells, ``(S^3, 3)``, the last axis fastest."""
+    return torch.cartesian_prod(*[cell_centres(size, device)] * 3)
+
+
+@lru_cache(maxsize=8)
 def _ball(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cells inside the unit ball: their flat indices ``(n,)`` and centres with a one, ``(n, 4)``."""
-    axis = (torch.arange(size, device=device) + 0.5) * (2 / size) - 1
-    centres = torch.cartesian_prod(axis, axis, axis)
+    centres = _grid_centres(size, device)
     index = (centres.square().sum(1) <= 1).nonzero()[:, 0]
     return index, F.pad(centres[index], (0, 1), value=1.0)
 
@@ -245,10 +250,7 @@ def warp(grid: Tensor, matrix: Tensor, background: Tensor | float = 0.0) -> Tens
             ``group.inverse(pose)`` turns a canonical one back.
         background: a number, or ``(C, 1, 1, 1)``; for logits the value that means "nothing here".
     """
-    grid = grid.float()
-    if isinstance(background, float):
-        return _resample(grid, matrix, grid.shape[-1]) + background
-    return _resample(grid - background, matrix, grid.shape[-1]) + background
+    return _resample(grid.float() - background, matrix, grid.shape[-1]) + background
 
 
 def _resample(grid: Tensor, matrix: Tensor, size: int) -> Tensor:
@@ -298,8 +300,7 @@ def grid_spheres(grids: Tensor, directions: int = 128) -> Tensor:
     from affinevae.solid import enclosing_sphere  # takes a second to import, and only data sets need it
 
     size = grids.shape[-1]
-    axis = (torch.arange(size) + 0.5) * (2 / size) - 1
-    centres = torch.cartesian_prod(axis, axis, axis)
+    centres = _grid_centres(size, torch.device("cpu"))
     k = torch.arange(directions) + 0.5
     polar, azimuth = (1 - 2 * k / directions).acos(), math.pi * (1 + 5**0.5) * k  # Fibonacci's spiral
     ray = torch.stack([polar.sin() * azimuth.cos(), polar.sin() * azimuth.sin(), polar.cos()], 1)
@@ -332,8 +333,7 @@ def turn(grids: Tensor, spheres: Tensor, matrix: Tensor, size: int) -> Tensor:
 
 def center_of_mass(grid: Tensor) -> Tensor:
     """Centre of occupancy in pose coordinates, ``(B, C, S, S, S) -> (B, 3)``; the middle for an empty grid."""
-    size = grid.shape[-1]
-    axis = (torch.arange(size, device=grid.device) + 0.5) * (2 / size) - 1
+    axis = cell_centres(grid.shape[-1], grid.device)
     mass = grid.float().mean(1)
     total = mass.sum((1, 2, 3)).clamp_min(1e-6)
     moments = [mass.sum(other) @ axis for other in ((2, 3), (1, 3), (1, 2))]

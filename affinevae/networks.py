@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from affinevae.affine3d import cube_rotations, turn_exactly
-from affinevae.pose import ANGLES, PoseGroup, Rotations
+from affinevae.pose import ANGLES, PoseGroup, Rotations, cell_centres
 
 PATCH = 4  # pixels a patch side; image sizes are multiples of it
 CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -150,7 +150,7 @@ class TemplateScorer(nn.Module):
         small, index = (rest * 1e4).round().flatten(1).unique(dim=0, return_inverse=True)
         self.used, self.count = used.tolist(), len(small)
         first = torch.stack([rest[index == k][0] for k in range(len(small))])
-        axis = (torch.arange(self.SIDE) + 0.5) * (2 / self.SIDE) - 1
+        axis = cell_centres(self.SIDE, torch.device("cpu"))
         centres = torch.cartesian_prod(axis, axis, axis)
         # w(rest^-1 p) at every cell p: what a turned template looks like; last axis first, as grid_sample wants it.
         looks = (centres @ first)[..., [2, 1, 0]]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -290,6 +290,12 @@ class PoseGroup:
         shaped = "shear" in self.names
         aspect, shear = (pose[:, -2], pose[:, -1]) if shaped else (scale * 0, scale * 0)
         return torch.stack([scale + aspect, shear, shear, scale - aspect], -1).view(-1, 2, 2)
+
+
+@lru_cache(maxsize=16)
+def cell_centres(size: int, device: torch.device) -> Tensor:
+    """Where the cells of an axis lie in pose coordinates, ``(size,)``: the frame's borders are -1 and 1."""
+    return (torch.arange(size, device=device) + 0.5) * (2 / size) - 1
 
 
 def symmetric_exp(s: Tensor) -> Tensor:

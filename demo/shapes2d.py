@@ -16,7 +16,7 @@ from demo import scene as scenes
 from demo.figures import turning
 from demo.models import Loaded, Models
 from demo.scene import Point, Scene
-from demo.tab import ShapeTab, component, directly, field, kindly, listening
+from demo.tab import ShapeTab, component, directly, field, kindly, listening, python_snippet
 from demo.uploads import LIMITS, UploadError, read_data_url, read_integer, read_number
 
 logger = logging.getLogger(__name__)
@@ -159,14 +159,7 @@ def build(models: Models, page: gr.Blocks) -> None:
             with gr.Column(min_width=300):
                 keep = component("shapes2d", "keep")
             with gr.Column(min_width=300):
-                snippet = gr.Code(
-                    language="python",
-                    label="Do this in Python",
-                    interactive=False,
-                    wrap_lines=True,
-                    show_line_numbers=False,
-                    elem_id="shapes2d-python",
-                )
+                snippet = python_snippet("shapes2d")
 
     shown = [scene, canvas, bench, keep, snippet]
     listen, after = listening(tab.name)

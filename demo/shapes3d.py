@@ -18,7 +18,7 @@ from demo import scene3d as scenes
 from demo import views3d as views
 from demo.models import Loaded, Models
 from demo.scene3d import Scene
-from demo.tab import ShapeTab, component, directly, field, kindly, listening, sentence
+from demo.tab import ShapeTab, component, directly, field, kindly, listening, python_snippet, sentence
 from demo.uploads import MAX_BYTES, MESH_LIMITS, UploadError, read_choice, read_integer, read_shape_file
 
 LABELS = {"affinevae-modelnet10": "Furniture", "affinevae-modelnet10-cube": "Furniture, quarter turns"}
@@ -172,14 +172,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
         with gr.Column(elem_id="shapes3d-panel-keep", min_width=300):
             gr.Markdown(KEEP)
             keep = component(tab.name, "keep", server_functions=[save_shape])
-            snippet = gr.Code(
-                language="python",
-                label="Do this in Python",
-                interactive=False,
-                wrap_lines=True,
-                show_line_numbers=False,
-                elem_id="shapes3d-python",
-            )
+            snippet = python_snippet(tab.name)
 
     shown = [scene, stage]
     listen, after = listening(tab.name)

@@ -180,3 +180,15 @@ class ShapeTab:
         if scene is None:
             raise UploadError("The page was open for a long time and has been forgotten: reload it.")
         return self.models.get(scene.model, self.kind)
+
+
+def python_snippet(tab: str) -> gr.Code:
+    """Where the tab shows what it did as a program."""
+    return gr.Code(
+        language="python",
+        label="Do this in Python",
+        interactive=False,
+        wrap_lines=True,
+        show_line_numbers=False,
+        elem_id=f"{tab}-python",
+    )

@@ -84,6 +84,14 @@ def test_turning_there_and_back_gives_the_shape(name: str) -> None:
     assert (back - grid)[..., middle, middle, middle].abs().max() < 0.15
 
 
+@pytest.mark.parametrize("background", [-3.0, torch.full((1, 1, 1, 1), -3.0)])
+def test_background_fills_what_ball_and_frame_do_not_hold(background: Tensor | float) -> None:
+    """And leaves what lies inside as it is."""
+    out = warp(torch.ones(1, 1, 16, 16, 16), GROUPS["rotation"].matrix(torch.zeros(1, 3)), background)
+    assert out[0, 0, 0, 0, 0] == -3
+    assert out[0, 0, 8, 8, 8] == pytest.approx(1, abs=1e-5)
+
+
 def test_uniform_rotations_have_uniform_angles() -> None:
     """On SO(3) the angle has density (1 - cos) / pi: mean 126.5 degrees, not the 90 of uniform angles."""
     angle = poses("rotation", 20_000).norm(dim=1).rad2deg()
