@@ -35,6 +35,7 @@ from affinevae.model import AffineVAE
 from affinevae.pose import Circle
 from affinevae.search import Table, search
 from affinevae.turned import TurnedImages
+from affinevae.variants import with_variants
 from training.command import command
 from training.datasets import ImageData
 from training.loop import LoopConfig, RunError, fit
@@ -189,6 +190,7 @@ class Train:
         group: poses the model can infer: rotation, rigid, similarity, affine; none is a plain VAE.
         turns: poses the images are turned by before training ("none": they are in unknown orientation already).
         fresh: turn each image anew at every visit instead of once.
+        variants: mirrored and stretched copies of every training shape that are trained on beside it.
         size: side of the frame in pixels; chosen so that turned images fit if left out.
         channels: 1 grey, 3 RGB; as the data if left out.
         width: units of the dense layers.
@@ -208,6 +210,7 @@ class Train:
     group: str = "rotation"
     turns: str = "rotation"
     fresh: bool = False
+    variants: int = 0
     size: int | None = None
     channels: int | None = None
     width: int = 384
@@ -266,7 +269,8 @@ def train(options: Train) -> None:
         raise ValueError(f"{len(data.train)} training images are fewer than a batch: use a smaller --batch")
     model = build(options, data)
     size = model.config.size[0]
-    images = TurnedImages(data.train.images, size, options.turns, options.loop.seed, options.fresh)
+    sources = with_variants(data.train.images, options.variants, options.loop.seed)
+    images = TurnedImages(sources, size, options.turns, options.loop.seed, options.fresh)
     validation, poses, _ = turned(data.validation, size, options.turns, VALIDATION_SEED, options.validation)
     cache = PoseCache(len(images), model.group.cell_dim)
     clock = fit(
@@ -323,12 +327,15 @@ def finished(folder: Path, recipe: dict[str, Any]) -> bool:
     if not (folder / METRICS).exists():
         return False
     known = read_metrics(folder).get("training") or {}
-    differing = [k for k, v in json.loads(json.dumps(recipe)).items() if known.get(k) != v]
+    differing = [k for k, v in json.loads(json.dumps(recipe)).items() if known.get(k, UNSET.get(k)) != v]
     if differing:
         raise RunError(
             f"{folder} holds a model trained with another {', '.join(differing[:4])}: choose another --output"
         )
     return True
+
+
+UNSET = {"variants": 0}  # what runs of before an option was there did without it
 
 
 def rate_weight(options: Train) -> float:
@@ -346,6 +353,7 @@ def describe(options: Train) -> dict[str, Any]:
         "group": options.group,
         "turns": options.turns,
         "fresh": options.fresh,
+        "variants": options.variants,
         "width": options.width,
         "features": options.features,
         "blocks": options.blocks,
