@@ -8,7 +8,6 @@ model card into the model's folder.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from affinevae.turned import Turner, turn_all
 from training.command import command
 from training.datasets import ImageData, ImageSplit
 from training.measure import commit, machine, macs, parameters
-from weights.checkpoint import METRICS
+from training.runs import read_metrics
 
 BATCH = 500
 TEST_SEED = 1_000_001  # poses of validation and test images: the same for every model that is compared
@@ -286,12 +285,6 @@ def code_map(code: Code, label: Tensor | None, seed: int = 0) -> dict[str, Tenso
     xy = (xy - xy.mean(0)) / (xy - xy.mean(0)).abs().max()
     kept = torch.zeros(len(z), dtype=torch.long) if label is None else label[: len(z)]
     return {"xy": xy.contiguous(), "z": z.half().contiguous(), "label": kept.clone()}
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """``metrics.json`` of a model folder; empty where there is none."""
-    path = folder / METRICS
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def run(options: Evaluate) -> dict[str, Any]:

@@ -11,7 +11,6 @@ A plain VAE is the same command with ``--group none``.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 
 from affinevae import affine3d
 from affinevae.data import load
-from affinevae.evaluate import VALIDATION_SEED, Evaluate, encode_all, read_metrics, turned, validation_nats
+from affinevae.evaluate import VALIDATION_SEED, Evaluate, encode_all, turned, validation_nats
 from affinevae.evaluate import run as evaluate
 from affinevae.groups import GROUPS, get_group
 from affinevae.metrics import rotation_angle
@@ -38,8 +37,8 @@ from affinevae.turned import TurnedImages
 from affinevae.variants import with_variants
 from training.command import command
 from training.datasets import ImageData
-from training.loop import LoopConfig, RunError, fit
-from weights.checkpoint import METRICS
+from training.loop import LoopConfig, fit
+from training.runs import finished
 
 
 @dataclass(frozen=True)
@@ -262,7 +261,7 @@ def build(options: Train, data: ImageData) -> AffineVAE:
 def train(options: Train) -> None:
     """Train, save and measure; a finished run of the same options is left as it is."""
     recipe = describe(options) | asdict(options.loop)
-    if finished(options.output, recipe):
+    if finished(options.output, recipe, UNSET):
         return
     data = load(options.data, options.channels, options.size)
     if len(data.train) < options.loop.batch:
@@ -322,20 +321,7 @@ def stand_upright(model: AffineVAE, images: Tensor, poses: Tensor, turns: str) -
     model.turn_frame(int(offset.argmin()))
 
 
-def finished(folder: Path, recipe: dict[str, Any]) -> bool:
-    """Whether the folder holds the trained model of this recipe; ``RunError`` if it holds another's."""
-    if not (folder / METRICS).exists():
-        return False
-    known = read_metrics(folder).get("training") or {}
-    differing = [k for k, v in json.loads(json.dumps(recipe)).items() if known.get(k, UNSET.get(k)) != v]
-    if differing:
-        raise RunError(
-            f"{folder} holds a model trained with another {', '.join(differing[:4])}: choose another --output"
-        )
-    return True
-
-
-UNSET = {"variants": 0}  # what runs of before an option was there did without it
+UNSET = {"variants": 0}  # newer than some runs, which did without
 
 
 def rate_weight(options: Train) -> float:

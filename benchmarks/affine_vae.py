@@ -16,13 +16,14 @@ from typing import Any
 
 from affinevae.affine import GROUPS
 from affinevae.card import ROWS, lookup
-from affinevae.evaluate import Evaluate, read_metrics
+from affinevae.evaluate import Evaluate
 from affinevae.evaluate import run as evaluate
 from affinevae.train import Train, train
 from benchmarks.tables import Rows, markdown, write
 from training.command import command
 from training.loop import LoopConfig
 from training.measure import commit, machine
+from training.runs import read_metrics
 
 # The author's re-run of 2020, summed squared error on rotated MNIST with 6 latents against 7: 148,791 / 167,752. His
 # optimiser, loss and schedule differ (README, "Measured"), so only the ratio is comparable, and only roughly.

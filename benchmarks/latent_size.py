@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from affinevae import AffineVAE
-from affinevae.evaluate import TEST_SEED, encode_all, read_metrics, turned
+from affinevae.evaluate import TEST_SEED, encode_all, turned
 from affinevae.train import Train, train
 from benchmarks.affine_vae import affine_recipe, plain_recipe
 from benchmarks.tables import markdown, write
 from training.command import command
 from training.datasets import ImageSplit, load_images
 from training.measure import commit, machine
+from training.runs import read_metrics
 
 COLUMNS = {"latents": "{}", "numbers": "{}", "nats": "{:.2f}", "pose_nats": "{:.2f}", "cpu_seconds": "{:.0f}"}
 

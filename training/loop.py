@@ -39,8 +39,8 @@ class LoopConfig:
     Args:
         epochs: passes over the training examples.
         batch: examples a step, over all processes.
-        lr: peak learning rate of AdamW; linear warm-up, then a cosine to zero.
-        weight_decay: decoupled weight decay.
+        lr: peak learning rate; linear warm-up, then a cosine to zero.
+        weight_decay: of AdamW.
         clip: largest gradient norm.
         warmup: steps of warm-up.
         precision: "bf16" autocast or "no" (float32); "auto" takes bf16 where the processor has it.
@@ -86,6 +86,7 @@ def fit(
     state: tuple[Any, ...] = (),
     end_of_epoch: Callable[[Accelerator], None] | None = None,
     description: dict[str, Any] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> Clock:
     """Train ``model`` in place; returns the time it took.
 
@@ -96,15 +97,18 @@ def fit(
         state: objects with ``state_dict`` and ``load_state_dict`` that checkpoints keep too.
         end_of_epoch: called on every process before a checkpoint, to make ``state`` agree.
         description: whatever identifies the run; resuming under another one is refused.
+        optimizer: of the model's parameters, in place of AdamW; its learning rate follows the same schedule.
 
     Raises:
         RunError: another run's checkpoint in ``output``, a loss that is not finite, a full disk.
     """
     accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
     set_seed(config.seed, device_specific=True)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True
-    )
+    if optimizer is None:
+        decay = config.weight_decay
+        optimizer = torch.optim.AdamW(
+            model.parameters(), config.lr, (0.9, 0.99), weight_decay=decay, fused=True
+        )
     clock = Clock()
     prepared, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(clock, *state)

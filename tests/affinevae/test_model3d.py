@@ -14,12 +14,13 @@ from torch import Tensor
 
 from affinevae import AffineVAE
 from affinevae.affine3d import GROUPS, cube_rotations, turn_exactly
-from affinevae.evaluate import encode_all, read_metrics, turned
+from affinevae.evaluate import encode_all, turned
 from affinevae.metrics import rotation_angle
 from affinevae.train import PoseCache, PoseTraining, Train, make_step, train
 from affinevae.turned import TurnedImages
 from training.datasets import ImageSplit
 from training.loop import LoopConfig, fit
+from training.runs import read_metrics
 
 TINY = {"latent_dim": 3, "width": 24, "features": 4, "blocks": 1}
 

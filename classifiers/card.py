@@ -1,0 +1,72 @@
+"""The model card: what the folder holds, what was measured, what the data's terms are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from classifiers.model import CompactCNNConfig
+
+CARD = """---
+library_name: classifiers
+license: apache-2.0
+pipeline_tag: image-classification
+tags: [image-classification, weight-sharing, efficient-networks]
+---
+
+# {name}
+
+{network} for {classes} classes of {size} x {size} {colour} pictures: {parameters:,} parameters, {macs:.1f} million
+multiply-accumulates{twin}. Trained on {data}. {terms}
+
+```python
+from classifiers import CompactCNN
+
+model = CompactCNN.from_pretrained("{name}")
+model.predict([picture])  # PIL pictures of any size and mode, or (B, {channels}, H, W) in [0, 1] -> (B, {classes})
+model.classes
+```
+
+## Measured
+
+{n:,} test pictures; `python -m classifiers.evaluate` writes every number to `metrics.json`.
+
+| | |
+|---|---|
+| accuracy | {accuracy:.2%} |
+| negative log-likelihood, nats | {nll:.3f} |
+| calibration error, 15 bins | {calibration_error:.3f} |
+
+{training}
+
+## Limits
+
+It answers with one of its {classes} classes whatever it is shown: {names}. Pictures unlike the training ones get an
+answer too; `energy(logits)` above `model.scope` is a hint that this is one.
+"""
+
+
+def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> str:
+    """README.md of a model folder."""
+    test, training = result["test"], result.get("training") or {}
+    tied = test["parameters"] < test["dense_parameters"]
+    dense = f" (untied: {test['dense_parameters']:,} and {test['dense_macs'] / 1e6:.1f} million)"
+    time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs)."
+    return CARD.format(
+        name=name,
+        network=config.network,
+        classes=len(config.classes),
+        names=", ".join(config.classes[:20]),
+        size=config.size,
+        channels=config.channels,
+        colour="grey" if config.channels == 1 else "RGB",
+        parameters=test["parameters"],
+        macs=test["macs"] / 1e6,
+        twin=dense if tied else "",
+        data=result["data"],
+        terms=f"Terms of the data: {result['terms']}." if result.get("terms") else "",
+        n=test["n"],
+        accuracy=test["accuracy"],
+        nll=test["nll"],
+        calibration_error=test["calibration_error"],
+        training=time.format(**training) if training else "",
+    )

@@ -1,0 +1,124 @@
+"""Measure a trained classifier on a data set's test split.
+
+    python -m classifiers.evaluate runs/my-cnn --data cifar10
+
+Writes ``metrics.json`` (accuracy, calibration, size, work) and the model card into the model's folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+import tyro
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from classifiers.card import model_card
+from classifiers.model import CompactCNN
+from classifiers.networks import create_network, dense_name
+from training.command import command
+from training.datasets import ImageSplit, load_images
+from training.measure import commit, machine, macs, parameters
+from training.runs import read_metrics
+from weights.checkpoint import WEIGHTS
+
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a model folder on a data set's test split.
+
+    Args:
+        model: folder, shipped name or Hub repository.
+        data: data set: name, file or folder, as for training.
+        terms: terms of use of the data, for the card; known for data sets by name.
+        output: folder for the results; the model's own if left out.
+        half: store the weights as float16, and measure them so.
+    """
+
+    model: Annotated[str, tyro.conf.Positional]
+    data: str
+    terms: str | None = None
+    output: Path | None = None
+    half: bool = False
+
+
+def logits_of(model: CompactCNN, images: Tensor) -> Tensor:
+    """Logits (N, K) of bytes (N, C, H, W)."""
+    return torch.cat([model.logits(part.float() / 255) for part in images.split(BATCH)])
+
+
+def accuracy(model: CompactCNN, split: ImageSplit) -> float:
+    """Share of pictures whose likeliest class is the right one."""
+    assert split.labels is not None
+    return float((logits_of(model, split.images).argmax(1) == split.labels).float().mean())
+
+
+def evaluate(model: CompactCNN, split: ImageSplit) -> dict[str, Any]:
+    """Accuracy, likelihood and calibration, with parameters and multiply-accumulates beside the dense twin's."""
+    assert split.labels is not None
+    logits, config = logits_of(model, split.images), model.config
+    right = logits.argmax(1) == split.labels
+    one = torch.zeros(1, config.channels, config.size, config.size)
+    twin = create_network(dense_name(config.network), len(config.classes), config.channels)
+    per_class = {
+        name: round(float(right[split.labels == k].float().mean()), 4)
+        for k, name in enumerate(config.classes)
+        if (split.labels == k).any()
+    }
+    bins = multiclass_calibration_error(logits.softmax(1), split.labels, len(config.classes), n_bins=15)
+    return {
+        "n": len(split),
+        "accuracy": float(right.float().mean()),
+        "top5": float(
+            (logits.topk(min(5, logits.shape[1])).indices == split.labels[:, None]).any(1).float().mean()
+        ),
+        "nll": float(F.cross_entropy(logits, split.labels)),
+        "calibration_error": float(bins),
+        "per_class": per_class,
+        "parameters": parameters(model),
+        "macs": macs(model, one),
+        "dense_parameters": parameters(twin),
+        "dense_macs": macs(twin, one),
+    }
+
+
+def run(options: Evaluate) -> dict[str, Any]:
+    """Evaluate a folder and write the results beside its weights; returns the metrics."""
+    model = CompactCNN.from_pretrained(options.model)
+    folder = options.output or Path(options.model)
+    if options.half:
+        model.half().float()
+    config = model.config
+    data = load_images(options.data, channels=config.channels, size=_size(config.size))
+    if data.test.labels is None or data.classes != model.classes:
+        raise ValueError(
+            f"{data.name} has other classes than the model, which knows {', '.join(model.classes)}"
+        )
+    result = {
+        "data": data.name,
+        "terms": options.terms or data.terms,
+        "test": evaluate(model, data.test),
+        "training": read_metrics(Path(options.model)).get("training"),
+        "machine": machine(),
+        "commit": commit(),
+    }
+    model.save_pretrained(
+        folder, half=options.half, metrics=result, card=model_card(folder.name, config, result)
+    )
+    result["bytes"] = (folder / WEIGHTS).stat().st_size
+    return result
+
+
+def _size(size: int) -> int | None:
+    """What ``load_images`` is told: small pictures stay as they are."""
+    return size if size > 32 else None
+
+
+if __name__ == "__main__":
+    command(Evaluate, run)

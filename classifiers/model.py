@@ -1,0 +1,128 @@
+"""``CompactCNN``: a named network with its classes and the scale of its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from classifiers import images as pictures
+from classifiers.networks import create_network, penultimate
+from weights.pretrained import Pretrained
+
+BATCH = 256
+ONNX = "model.onnx"
+
+
+@dataclass(frozen=True)
+class CompactCNNConfig:
+    """What makes a classifier besides its weights.
+
+    Args:
+        network: name, see :mod:`classifiers.networks`.
+        classes: names, in the order of the logits.
+        size: pixels a side that it was trained on.
+        channels: 1 grey, 3 RGB.
+        mean, std: of the training pixels, one number a channel.
+    """
+
+    network: str
+    classes: tuple[str, ...]
+    size: int = 32
+    channels: int = 3
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.25,)
+
+    def check(self) -> CompactCNNConfig:
+        """Itself, or ``ValueError`` with what is wrong."""
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 (grey) or 3 (RGB), not {self.channels}")
+        if len(self.classes) < 2:
+            raise ValueError("a classifier needs at least two classes")
+        if not 8 <= self.size <= 1024:
+            raise ValueError(f"size must be 8 to 1024 pixels, not {self.size}")
+        if len(self.mean) not in (1, self.channels) or len(self.std) != len(self.mean) or min(self.std) <= 0:
+            raise ValueError(f"mean and std must be {self.channels} numbers, std above 0")
+        return self
+
+
+class CompactCNN(
+    nn.Module,
+    Pretrained,
+    library_name="classifiers",
+    tags=["image-classification", "weight-sharing", "efficient-networks"],
+    license="apache-2.0",
+):
+    """Image classifier over (B, C, H, W) in [0, 1]. Arguments: see :class:`CompactCNNConfig`."""
+
+    def __init__(
+        self,
+        network: str,
+        classes: Sequence[str],
+        size: int = 32,
+        channels: int = 3,
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[float] = (0.25,),
+    ) -> None:
+        super().__init__()
+        config = CompactCNNConfig(network, tuple(classes), size, channels, tuple(mean), tuple(std))
+        self.config = config.check()
+        self.network = create_network(network, len(self.config.classes), channels)
+        self.register_buffer("mean", torch.tensor(self.config.mean).view(-1, 1, 1), persistent=False)
+        # Energy below which 95 % of held-out pictures lie; training measures it at its end.
+        self.register_buffer("scope", torch.tensor(0.0))
+        self.register_buffer("std", torch.tensor(self.config.std).view(-1, 1, 1), persistent=False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.config.classes
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: object) -> Self:  # type: ignore[override]
+        """See :meth:`weights.pretrained.Pretrained.from_pretrained`; convolutions run with channels last."""
+        model: Self = super().from_pretrained(name_or_path, **options)  # type: ignore[arg-type]
+        return model.to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B, K)."""
+        return self.network((image - self.mean) / self.std)
+
+    def features(self, image: Tensor) -> Tensor:
+        """What the linear layer sees, (B, C)."""
+        return penultimate(self.network, (image - self.mean) / self.std)
+
+    @torch.no_grad()
+    def predict(self, images: Sequence[Image.Image] | Tensor) -> Tensor:
+        """Probabilities (B, K) of pictures of any size and mode, or of floats (B, C, H, W) in [0, 1].
+
+        Raises:
+            ValueError: a tensor of another kind.
+        """
+        return self.logits(images).softmax(1)
+
+    @torch.no_grad()
+    def logits(self, images: Sequence[Image.Image] | Tensor) -> Tensor:
+        """As :meth:`predict`, before the softmax."""
+        batch = self.prepare(images)
+        self.eval()
+        parts = [self(part.contiguous(memory_format=torch.channels_last)) for part in batch.split(BATCH)]
+        return torch.cat(parts) if parts else batch.new_zeros(0, len(self.classes))
+
+    def prepare(self, images: Sequence[Image.Image] | Tensor) -> Tensor:
+        """Pictures as the network takes them: floats (B, C, size, size)."""
+        config = self.config
+        if isinstance(images, Tensor):
+            return pictures.resize(pictures.check(images, config.channels), config.size)
+        if not images:
+            return torch.zeros(0, config.channels, config.size, config.size)
+        return pictures.prepare(images, config.size, config.channels)
+
+
+def energy(logits: Tensor) -> Tensor:
+    """Free energy (B,) of logits (B, K): high where no class speaks up (Liu et al. 2020, arXiv:2010.03759)."""
+    return -logits.logsumexp(1)

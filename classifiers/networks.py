@@ -1,0 +1,360 @@
+"""Networks by name: ``"wrn16-4"``, half as wide ``"wrn16-4@0.5"``, tied ``"wrn16-4:blueprint-4"``, or both.
+
+CIFAR forms (32 x 32 pixels, three sizes of map) of ResNet (He et al. 2016, arXiv:1512.03385, section 4.2), Wide ResNet
+(Zagoruyko & Komodakis 2016, arXiv:1605.07146) and MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381), and ImageNet
+forms (224 x 224) of ResNet, MobileNetV2 and EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from classifiers.tie import tie
+from classifiers.tied import convolve
+
+Act = type[nn.Module]
+
+
+class Conv2d(nn.Conv2d):
+    """``nn.Conv2d`` by :func:`classifiers.tied.convolve`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        (stride, _), (padding, _), (dilation, _) = self.stride, self.padding, self.dilation
+        return convolve(x, self.weight, self.bias, stride, int(padding), dilation, self.groups)
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """Convolution without bias that keeps the size at stride 1."""
+    return Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
+def conv_norm(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1, act: Act | None = nn.ReLU
+) -> nn.Sequential:
+    """Convolution, batch norm and, unless ``act`` is None, its activation."""
+    layers = [conv(inputs, outputs, kernel, stride, groups), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*layers, *([act(inplace=True)] if act else []))
+
+
+class Head(nn.Sequential):
+    """Mean over the map, then a linear layer: (B, C, H, W) to logits (B, K)."""
+
+    def __init__(self, channels: int, classes: int, dropout: float = 0.0) -> None:
+        drop = [nn.Dropout(dropout)] if dropout else []
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), *drop, nn.Linear(channels, classes))
+
+
+# ResNets -----------------------------------------------------------------------------------------------------------
+
+
+class Residual(nn.Module):
+    """``relu(shortcut(x) + body(x))``."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.shortcut(x) + self.body(x))
+
+
+class PadShortcut(nn.Module):
+    """Every second pixel, and zeros for the channels that are new: a shortcut without parameters."""
+
+    def __init__(self, stride: int, channels: int) -> None:
+        super().__init__()
+        self.stride, self.channels = stride, channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels))
+
+
+def basic_block(inputs: int, outputs: int, stride: int, padded: bool) -> Residual:
+    """Two 3x3 convolutions; the shortcut changes size by padding (CIFAR) or a 1x1 convolution (ImageNet)."""
+    body = nn.Sequential(conv_norm(inputs, outputs, stride=stride), conv_norm(outputs, outputs, act=None))
+    return Residual(body, _shortcut(inputs, outputs, stride, padded))
+
+
+def bottleneck_block(inputs: int, outputs: int, stride: int, padded: bool) -> Residual:
+    """1x1 down to a quarter, 3x3, 1x1 up."""
+    thin = outputs // 4
+    body = nn.Sequential(
+        conv_norm(inputs, thin, 1),
+        conv_norm(thin, thin, stride=stride),
+        conv_norm(thin, outputs, 1, act=None),
+    )
+    return Residual(body, _shortcut(inputs, outputs, stride, padded))
+
+
+def _shortcut(inputs: int, outputs: int, stride: int, padded: bool) -> nn.Module:
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    return (
+        PadShortcut(stride, outputs - inputs) if padded else conv_norm(inputs, outputs, 1, stride, act=None)
+    )
+
+
+def cifar_resnet(classes: int, channels: int, width: float, depth: int) -> nn.Sequential:
+    """ResNet-``depth`` with 16, 32 and 64 channels."""
+    widths = [scaled(c, width) for c in (16, 32, 64)]
+    blocks, inputs = [], widths[0]
+    for stage, outputs in enumerate(widths):
+        for i in range((depth - 2) // 6):
+            blocks.append(basic_block(inputs, outputs, 2 if stage and i == 0 else 1, padded=True))
+            inputs = outputs
+    return nn.Sequential(conv_norm(channels, widths[0]), *blocks, Head(inputs, classes))
+
+
+def imagenet_resnet(
+    classes: int,
+    channels: int,
+    width: float,
+    counts: Sequence[int],
+    block: Callable[..., Residual],
+    expansion: int,
+) -> nn.Sequential:
+    """ResNet with a 7x7 stem and ``counts`` blocks in four stages."""
+    stem = scaled(64, width)
+    blocks: list[nn.Module] = [conv_norm(channels, stem, 7, 2), nn.MaxPool2d(3, 2, 1)]
+    inputs = stem
+    for stage, count in enumerate(counts):
+        outputs = stem * 2**stage * expansion
+        for i in range(count):
+            blocks.append(block(inputs, outputs, 2 if stage and i == 0 else 1, padded=False))
+            inputs = outputs
+    return nn.Sequential(*blocks, Head(inputs, classes))
+
+
+class PreActivation(nn.Module):
+    """Norm and ReLU before each of two 3x3 convolutions; a 1x1 shortcut sees the activated input."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), conv(inputs, outputs, stride=stride)
+        self.norm2, self.conv2 = nn.BatchNorm2d(outputs), conv(outputs, outputs)
+        changes = stride > 1 or inputs != outputs
+        self.shortcut = conv(inputs, outputs, 1, stride) if changes else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        active = F.relu(self.norm1(x))
+        y = self.conv2(F.relu(self.norm2(self.conv1(active))))
+        return y + (x if self.shortcut is None else self.shortcut(active))
+
+
+def wide_resnet(classes: int, channels: int, width: float, depth: int, widen: float) -> nn.Sequential:
+    """WRN-``depth``-``widen``: 16 times ``widen`` channels in the first stage, then twice as many each."""
+    stem = scaled(16, width) if width < 1 else 16
+    widths = [scaled(c * widen, width) for c in (16, 32, 64)]
+    blocks, inputs = [], stem
+    for stage, outputs in enumerate(widths):
+        for i in range((depth - 4) // 6):
+            blocks.append(PreActivation(inputs, outputs, 2 if stage and i == 0 else 1))
+            inputs = outputs
+    tail = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(inplace=True))
+    return nn.Sequential(conv(channels, stem), *blocks, tail, Head(inputs, classes))
+
+
+# Inverted residuals ------------------------------------------------------------------------------------------------
+
+
+class SqueezeExcite(nn.Module):
+    """Channels weighted by a small network of their means (Hu et al. 2018)."""
+
+    def __init__(self, channels: int, reduced: int) -> None:
+        super().__init__()
+        self.reduce, self.expand = nn.Conv2d(channels, reduced, 1), nn.Conv2d(reduced, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.expand(F.silu(self.reduce(x.mean((2, 3), keepdim=True)))).sigmoid()
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, depthwise convolution, (squeeze and excite,) 1x1 projection; added where sizes agree."""
+
+    def __init__(
+        self, inputs: int, outputs: int, expand: int, kernel: int, stride: int, act: Act, excite: bool
+    ) -> None:
+        super().__init__()
+        hidden = inputs * expand
+        layers: list[nn.Module] = [conv_norm(inputs, hidden, 1, act=act)] if expand > 1 else []
+        layers.append(conv_norm(hidden, hidden, kernel, stride, groups=hidden, act=act))
+        if excite:
+            layers.append(SqueezeExcite(hidden, max(1, inputs // 4)))
+        self.body = nn.Sequential(*layers, conv_norm(hidden, outputs, 1, act=None))
+        self.added = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x) if self.added else self.body(x)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``count`` inverted residuals to ``outputs`` channels, the first at ``stride``."""
+
+    expand: int
+    outputs: int
+    count: int
+    stride: int
+    kernel: int = 3
+
+
+def mobilenet(
+    classes: int,
+    channels: int,
+    width: float,
+    stages: Sequence[Stage],
+    stem_stride: int,
+    act: Act = nn.ReLU6,
+    excite: bool = False,
+    dropout: float = 0.0,
+) -> nn.Sequential:
+    """Stem of 32 channels, inverted residuals, 1280 features."""
+    inputs, features = scaled(32, width), scaled(1280, max(1.0, width))
+    blocks: list[nn.Module] = [conv_norm(channels, inputs, stride=stem_stride, act=act)]
+    for stage in stages:
+        outputs = scaled(stage.outputs, width)
+        for i in range(stage.count):
+            stride = stage.stride if i == 0 else 1
+            blocks.append(InvertedResidual(inputs, outputs, stage.expand, stage.kernel, stride, act, excite))
+            inputs = outputs
+    return nn.Sequential(*blocks, conv_norm(inputs, features, 1, act=act), Head(features, classes, dropout))
+
+
+MOBILENET_V2 = (
+    Stage(1, 16, 1, 1),
+    Stage(6, 24, 2, 2),
+    Stage(6, 32, 3, 2),
+    Stage(6, 64, 4, 2),
+    Stage(6, 96, 3, 1),
+    Stage(6, 160, 3, 2),
+    Stage(6, 320, 1, 1),
+)
+# Two strides fewer (with the stem three), so that 32 pixels end as 4 x 4.
+MOBILENET_V2_CIFAR = tuple(
+    Stage(s.expand, s.outputs, s.count, 1 if i == 1 else s.stride) for i, s in enumerate(MOBILENET_V2)
+)
+EFFICIENTNET_B0 = (
+    Stage(1, 16, 1, 1),
+    Stage(6, 24, 2, 2),
+    Stage(6, 40, 2, 2, 5),
+    Stage(6, 80, 3, 2),
+    Stage(6, 112, 3, 1, 5),
+    Stage(6, 192, 4, 2, 5),
+    Stage(6, 320, 1, 1),
+)
+
+
+def scaled(channels: float, width: float) -> int:
+    """Channels times ``width``, to a multiple of 4 from 16 on (of 8 at width 1 and above for the usual tables)."""
+    wanted = channels * width
+    return max(4, int(wanted / 4 + 0.5) * 4)
+
+
+# Names -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a named network is made, and the pixels it was designed for."""
+
+    make: Callable[[int, int, float], nn.Sequential]
+    size: int
+
+
+def _recipe(make: Callable[..., nn.Sequential], size: int, **options: object) -> Recipe:
+    return Recipe(functools.partial(make, **options), size)
+
+
+NETWORKS: dict[str, Recipe] = {
+    **{f"resnet{depth}": _recipe(cifar_resnet, 32, depth=depth) for depth in (20, 32, 56)},
+    **{f"wrn{d}-{k}": _recipe(wide_resnet, 32, depth=d, widen=k) for d, k in ((16, 2), (16, 4), (28, 3))},
+    "mobilenetv2": _recipe(mobilenet, 32, stages=MOBILENET_V2_CIFAR, stem_stride=1),
+    "imagenet-resnet18": _recipe(imagenet_resnet, 224, counts=(2, 2, 2, 2), block=basic_block, expansion=1),
+    "imagenet-resnet50": _recipe(
+        imagenet_resnet, 224, counts=(3, 4, 6, 3), block=bottleneck_block, expansion=4
+    ),
+    "imagenet-mobilenetv2": _recipe(mobilenet, 224, stages=MOBILENET_V2, stem_stride=2, dropout=0.2),
+    "imagenet-efficientnet-b0": _recipe(
+        mobilenet, 224, stages=EFFICIENTNET_B0, stem_stride=2, act=nn.SiLU, excite=True, dropout=0.2
+    ),
+}
+# The dense forms that are listed, and the plans that each is listed with; any other width or plan works by name too.
+DENSE = (
+    "resnet20", "resnet32", "resnet56", "wrn16-2", "wrn16-4", "wrn28-3", "mobilenetv2@0.5", "mobilenetv2",
+    "imagenet-resnet18", "imagenet-resnet50", "imagenet-mobilenetv2", "imagenet-efficientnet-b0",
+)  # fmt: skip
+STANDARD_PLANS = ("blueprint", "blueprint-4", "channel_group-4", "block-2", "kronecker-4", "kernel_bank-2", "filter_tile-2")  # fmt: skip  # noqa: E501
+EFFICIENT_PLANS = ("kernel_bank-2", "filter_tile-2", "kronecker-2", "kronecker-4", "kronecker-2+kernel_bank-2", "block-2")  # fmt: skip  # noqa: E501
+NAME = re.compile(
+    r"(?P<base>[a-z][a-z0-9-]*)(?:@(?P<width>\d{1,2}(?:\.\d{1,3})?))?(?::(?P<plan>[a-z_0-9+-]+))?"
+)
+
+
+def list_networks(pattern: str = "*") -> list[str]:
+    """Names of the listed networks, dense and tied, that match: ``list_networks("*:blueprint")``."""
+    names = []
+    for dense in DENSE:
+        plans = EFFICIENT_PLANS if "net" in dense.replace("resnet", "") else STANDARD_PLANS
+        names += [dense, *(f"{dense}:{plan}" for plan in plans)]
+    return fnmatch.filter(names, pattern)
+
+
+def create_network(name: str, classes: int = 10, channels: int = 3) -> nn.Sequential:
+    """The network of a name, with random weights: (B, channels, H, W) to logits (B, classes).
+
+    Raises:
+        ValueError: an unknown network, width or plan; the sentence says what there is.
+    """
+    match = NAME.fullmatch(name)
+    if match is None or match["base"] not in NETWORKS:
+        raise ValueError(
+            f"unknown network {name!r}: choose {', '.join(NETWORKS)}, then @WIDTH and :TIE if wanted"
+        )
+    width = float(match["width"] or 1)
+    if not 0.1 <= width <= 16:
+        raise ValueError(f"the width of {name!r} must be 0.1 to 16")
+    network = NETWORKS[match["base"]].make(classes, channels, width)
+    initialise(network)
+    if match["plan"]:
+        tie(network, match["plan"], project=False)
+    return network
+
+
+def dense_name(name: str) -> str:
+    """The untied network of the same shape: ``"wrn16-4:block"`` -> ``"wrn16-4"``."""
+    return name.partition(":")[0]
+
+
+def native_size(name: str) -> int:
+    """Pixels a side that the network was designed for."""
+    match = NAME.fullmatch(name)
+    if match is None or match["base"] not in NETWORKS:
+        raise ValueError(f"unknown network {name!r}")
+    return NETWORKS[match["base"]].size
+
+
+def initialise(network: nn.Module) -> None:
+    """He et al. 2015 for convolutions; a small linear layer."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in" if module.groups == 1 else "fan_out")
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)
+
+
+def penultimate(network: nn.Sequential, x: Tensor) -> Tensor:
+    """Features (B, C) that the linear layer sees."""
+    head = network[-1]
+    assert isinstance(head, Head)
+    for layer in [*list(network)[:-1], *list(head)[:-1]]:
+        x = layer(x)
+    return torch.as_tensor(x)

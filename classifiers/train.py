@@ -1,0 +1,224 @@
+"""Train any network of :mod:`classifiers.networks`, dense or tied, on a set of labelled images.
+
+    python -m classifiers.train --data cifar10 --network wrn16-2:blueprint --output runs/my-cnn
+
+SGD with Nesterov momentum on a warm-up and a cosine, label smoothing, an exponential average of the weights, flips,
+shifts and cutout; distillation from a dense twin where one is given (``--teacher``).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate.state import PartialState
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from classifiers.augment import Augment, Pictures
+from classifiers.evaluate import Evaluate, accuracy, logits_of
+from classifiers.evaluate import run as evaluate
+from classifiers.model import CompactCNN, energy
+from classifiers.networks import dense_name, native_size
+from classifiers.tie import tie
+from training.command import command
+from training.datasets import ImageData, load_images
+from training.loop import LoopConfig, fit
+from training.runs import finished
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an image classifier, measure it and write its folder.
+
+    Args:
+        data: data set: a name (cifar10, cifar100, fashion, mnist), a Hub data set, a .npz, .csv, .parquet file or a
+            folder of class folders (ImageNet's layout).
+        output: folder of the model; the same command continues an interrupted run.
+        network: name: a network, @WIDTH and :TIE if wanted (wrn16-2, resnet20@0.5, wrn16-2:blueprint).
+        size: pixels a side; as the data if left out, 224 for the ImageNet networks.
+        channels: 1 grey, 3 RGB; as the data if left out.
+        start: a trained dense model of the same shape, whose kernels are projected onto the tie to start from.
+        teacher: a trained model whose probabilities are learned as well as the labels (Hinton et al. 2015).
+        teacher_share: of the teacher in the loss.
+        teacher_temperature: of both softmaxes.
+        smoothing: of labels.
+        weight_decay: of kernels; norms and biases have none.
+        momentum: of SGD.
+        ema: decay of the average of the weights, a step; 0 keeps none.
+        measure: run ``classifiers.evaluate`` at the end.
+    """
+
+    data: str
+    output: Path
+    network: str = "wrn16-2:blueprint"
+    size: int | None = None
+    channels: int | None = None
+    start: str | None = None
+    teacher: str | None = None
+    teacher_share: float = 0.7
+    teacher_temperature: float = 3.0
+    smoothing: float = 0.1
+    weight_decay: float = 5e-4
+    momentum: float = 0.9
+    ema: float = 0.995
+    measure: bool = True
+    augment: Augment = field(default_factory=Augment)
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=15, batch=128, lr=0.2, warmup=400))
+
+
+def optimiser(model: nn.Module, options: Train) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum; vectors and tables of tied scales that are few are not decayed."""
+    kernels = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": kernels, "weight_decay": options.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, options.loop.lr, options.momentum, nesterov=True)
+
+
+def make_step(
+    pictures: Pictures,
+    labels: Tensor,
+    options: Train,
+    average: AveragedModel | None = None,
+    teacher: CompactCNN | None = None,
+    device: torch.device | str = "cpu",
+) -> Callable[[nn.Module, Tensor, float], dict[str, Tensor]]:
+    """The training step of ``training.loop.fit``; the average takes up the weights that the last step left."""
+
+    def step(model: nn.Module, index: Tensor, progress: float) -> dict[str, Tensor]:
+        if average is not None and model.training:
+            average.update_parameters(getattr(model, "module", model))
+        image, target = pictures(index).to(device), labels[index].to(device)
+        logits = model(image).float()
+        loss = F.cross_entropy(logits, target, label_smoothing=options.smoothing)
+        if teacher is not None:
+            loss = torch.lerp(
+                loss, distillation(logits, _taught(teacher, image), options), options.teacher_share
+            )
+        return {"loss": loss, "accuracy": (logits.argmax(1) == target).float().mean()}
+
+    return step
+
+
+def distillation(logits: Tensor, taught: Tensor, options: Train) -> Tensor:
+    """Divergence from the teacher's softened probabilities, at the scale of a cross entropy."""
+    heat = options.teacher_temperature
+    target, found = (taught / heat).softmax(1), (logits / heat).log_softmax(1)
+    return F.kl_div(found, target, reduction="batchmean") * heat**2
+
+
+@torch.no_grad()
+def _taught(teacher: CompactCNN, image: Tensor) -> Tensor:
+    return teacher(image).float()
+
+
+def build(options: Train, data: ImageData) -> CompactCNN:
+    """A fresh model for the data, projected from a dense one where the options name it."""
+    if data.train.labels is None or len(data.classes) < 2:
+        raise ValueError(f"{data.name} has no labels to learn: give each class a folder, or a column label")
+    images = data.train.images
+    pixels = images[:: max(1, len(images) // 5000)].float().div(255).transpose(0, 1).flatten(1)
+    torch.manual_seed(options.loop.seed)
+    model = CompactCNN(
+        options.network,
+        data.classes,
+        images.shape[-1],
+        images.shape[1],
+        [round(float(m), 4) for m in pixels.mean(1)],
+        [round(max(float(s), 0.01), 4) for s in pixels.std(1)],
+    )
+    if options.start:
+        project_from(CompactCNN.from_pretrained(options.start), model)
+    return model
+
+
+def project_from(dense: CompactCNN, model: CompactCNN) -> None:
+    """Give ``model`` the weights of its dense twin, tied kernels the nearest ones.
+
+    Raises:
+        ValueError: the twin is of another shape.
+    """
+    name, _, plan = model.config.network.partition(":")
+    if dense.config.network != name or dense.classes != model.classes:
+        raise ValueError(
+            f"--start must be a trained {name} on the same classes, not a {dense.config.network}"
+        )
+    if plan:
+        tie(dense.network, plan)
+    model.network.load_state_dict(dense.network.state_dict())
+
+
+def load(options: Train) -> ImageData:
+    """The data at the size that the network was designed for, if that is not the data's own affair."""
+    size = options.size or (native_size(options.network) if native_size(options.network) > 32 else None)
+    return load_images(options.data, channels=options.channels, size=size)
+
+
+def train(options: Train) -> None:
+    """Train, save and measure; a finished run of the same options is left as it is."""
+    recipe = describe(options) | asdict(options.loop)
+    if finished(options.output, recipe):
+        return
+    data = load(options)
+    if len(data.train) < options.loop.batch:
+        raise ValueError(f"{len(data.train)} training images are fewer than a batch: use a smaller --batch")
+    model = build(options, data).to(memory_format=torch.channels_last)
+    average = (
+        AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
+        if options.ema
+        else None
+    )
+    teacher = CompactCNN.from_pretrained(options.teacher) if options.teacher else None
+    assert data.train.labels is not None
+    device = PartialState().device
+    clock = fit(
+        model,
+        make_step(
+            Pictures(data.train.images, options.augment), data.train.labels, options, average, teacher, device
+        ),
+        len(data.train),
+        options.loop,
+        options.output,
+        validate=lambda _: {"accuracy": accuracy(final(model, average), data.validation)},
+        state=() if average is None else (average,),
+        description=describe(options),
+        optimizer=optimiser(model, options),
+    )
+    if not PartialState().is_main_process:
+        return
+    best = final(model.cpu(), average)
+    best.scope.copy_(energy(logits_of(best, data.validation.images)).quantile(0.95))
+    facts = {
+        **recipe,
+        "cpu_seconds": round(clock.cpu_seconds, 1),
+        "wall_seconds": round(clock.wall_seconds, 1),
+        "threads": torch.get_num_threads(),
+        "validation_accuracy": round(accuracy(best, data.validation), 4),
+    }
+    best.save_pretrained(options.output, metrics={"training": facts})
+    if options.measure:
+        evaluate(Evaluate(str(options.output), options.data))
+    shutil.rmtree(options.output / "checkpoint", ignore_errors=True)
+
+
+def final(model: CompactCNN, average: AveragedModel | None) -> CompactCNN:
+    """The model whose accuracy counts: the average of the weights where one is kept."""
+    return model if average is None else average.module  # type: ignore[return-value]
+
+
+def describe(options: Train) -> dict[str, Any]:
+    """What identifies a run besides its loop settings."""
+    kept = {k: v for k, v in asdict(options).items() if k not in ("output", "measure", "loop", "data")}
+    return {"data": Path(options.data).name, "dense": dense_name(options.network), **kept}
+
+
+if __name__ == "__main__":
+    command(Train, train)
