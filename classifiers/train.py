@@ -48,7 +48,6 @@ class Train:
         teacher_share: of the teacher in the loss.
         teacher_temperature: of both softmaxes.
         smoothing: of labels.
-        weight_decay: of kernels; norms and biases have none.
         momentum: of SGD.
         ema: decay of the average of the weights, a step; 0 keeps none.
         measure: run ``classifiers.evaluate`` at the end.
@@ -64,20 +63,21 @@ class Train:
     teacher_share: float = 0.7
     teacher_temperature: float = 3.0
     smoothing: float = 0.1
-    weight_decay: float = 5e-4
     momentum: float = 0.9
     ema: float = 0.995
     measure: bool = True
     augment: Augment = field(default_factory=Augment)
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=15, batch=128, lr=0.2, warmup=400))
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(epochs=15, batch=64, lr=0.1, weight_decay=5e-4, warmup=700)
+    )
 
 
 def optimiser(model: nn.Module, options: Train) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum; vectors and tables of tied scales that are few are not decayed."""
+    """SGD with Nesterov momentum; norms, biases and other vectors are not decayed."""
     kernels = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [
-        {"params": kernels, "weight_decay": options.weight_decay},
+        {"params": kernels, "weight_decay": options.loop.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.SGD(groups, options.loop.lr, options.momentum, nesterov=True)

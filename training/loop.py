@@ -40,7 +40,7 @@ class LoopConfig:
         epochs: passes over the training examples.
         batch: examples a step, over all processes.
         lr: peak learning rate; linear warm-up, then a cosine to zero.
-        weight_decay: of AdamW.
+        weight_decay: AdamW's, decoupled; another optimizer brings its own way.
         clip: largest gradient norm.
         warmup: steps of warm-up.
         precision: "bf16" autocast or "no" (float32); "auto" takes bf16 where the processor has it.
