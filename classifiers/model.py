@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
+from onnxruntime import InferenceSession, SessionOptions
 from PIL import Image
 from torch import Tensor, nn
 from typing_extensions import Self
 
 from classifiers import images as pictures
 from classifiers.networks import create_network, penultimate
-from weights.pretrained import Pretrained
+from weights.checkpoint import WeightsError, one_line
+from weights.pretrained import Pretrained, locate
 
+Engine = Literal["auto", "onnx", "torch"]
 BATCH = 256
 ONNX = "model.onnx"
 
@@ -60,6 +64,10 @@ class CompactCNN(
 ):
     """Image classifier over (B, C, H, W) in [0, 1]. Arguments: see :class:`CompactCNNConfig`."""
 
+    mean: Tensor
+    std: Tensor
+    scope: Tensor
+
     def __init__(
         self,
         network: str,
@@ -72,6 +80,7 @@ class CompactCNN(
         super().__init__()
         config = CompactCNNConfig(network, tuple(classes), size, channels, tuple(mean), tuple(std))
         self.config = config.check()
+        self.session: InferenceSession | None = None  # not a module: neither saved nor moved
         self.network = create_network(network, len(self.config.classes), channels)
         self.register_buffer("mean", torch.tensor(self.config.mean).view(-1, 1, 1), persistent=False)
         # Energy below which 95 % of held-out pictures lie; training measures it at its end.
@@ -83,10 +92,29 @@ class CompactCNN(
         return self.config.classes
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **options: object) -> Self:  # type: ignore[override]
-        """See :meth:`weights.pretrained.Pretrained.from_pretrained`; convolutions run with channels last."""
-        model: Self = super().from_pretrained(name_or_path, **options)  # type: ignore[arg-type]
-        return model.to(memory_format=torch.channels_last)
+    def from_pretrained(  # type: ignore[override]
+        cls, name_or_path: str | Path, *, engine: Engine = "auto", **options: Any
+    ) -> Self:
+        """See :meth:`weights.pretrained.Pretrained.from_pretrained`.
+
+        Args:
+            engine: what :meth:`predict` runs on: "onnx" (ONNX Runtime on the folder's ``model.onnx``), "torch", or
+                "auto", which is the first where the folder has the file.
+
+        Raises:
+            WeightsError: also for an ONNX file that is missing, damaged or another model's.
+        """
+        model: Self = super().from_pretrained(name_or_path, **options)
+        source, _ = locate(name_or_path, **options)
+        if engine == "onnx" or (engine == "auto" and (source / ONNX).is_file()):
+            model.session = open_session(source / ONNX, model)
+        channels_last(model)
+        return model
+
+    @property
+    def engine(self) -> str:
+        """What :meth:`predict` runs on, in words."""
+        return "PyTorch" if self.session is None else "ONNX Runtime"
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, K)."""
@@ -109,9 +137,15 @@ class CompactCNN(
     def logits(self, images: Sequence[Image.Image] | Tensor) -> Tensor:
         """As :meth:`predict`, before the softmax."""
         batch = self.prepare(images)
+        if not len(batch):
+            return batch.new_zeros(0, len(self.classes))
+        return torch.cat([self._run(part) for part in batch.split(BATCH)])
+
+    def _run(self, batch: Tensor) -> Tensor:
+        if self.session is not None:
+            return torch.from_numpy(self.session.run(None, {"image": batch.numpy()})[0])
         self.eval()
-        parts = [self(part.contiguous(memory_format=torch.channels_last)) for part in batch.split(BATCH)]
-        return torch.cat(parts) if parts else batch.new_zeros(0, len(self.classes))
+        return self(batch.contiguous(memory_format=torch.channels_last))
 
     def prepare(self, images: Sequence[Image.Image] | Tensor) -> Tensor:
         """Pictures as the network takes them: floats (B, C, size, size)."""
@@ -121,6 +155,32 @@ class CompactCNN(
         if not images:
             return torch.zeros(0, config.channels, config.size, config.size)
         return pictures.prepare(images, config.size, config.channels)
+
+
+def channels_last(model: CompactCNN) -> CompactCNN:
+    """The model itself, laid out in memory as convolutions on processors like it."""
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def open_session(path: Path, model: CompactCNN) -> InferenceSession:
+    """The ONNX model of a file; ``WeightsError`` if it cannot be the model's."""
+    config = model.config
+    try:
+        engine = session(path.read_bytes())
+        given, found = engine.get_inputs()[0], engine.get_outputs()[0]
+    except Exception as error:  # whatever ONNX Runtime says to bytes that it cannot use
+        raise WeightsError(f"{path} cannot be used ({one_line(error)}): export it again") from error
+    wanted = [config.channels, config.size, config.size], len(config.classes)
+    if given.name != "image" or given.shape[1:] != wanted[0] or found.shape[-1:] != [wanted[1]]:
+        raise WeightsError(f"{path} is another model's: export it again with `python -m classifiers.export`")
+    return engine
+
+
+def session(onnx: bytes, threads: int = 1) -> InferenceSession:
+    """An ONNX Runtime session on the processor, quiet."""
+    options = SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    return InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
 
 
 def energy(logits: Tensor) -> Tensor:

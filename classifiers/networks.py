@@ -27,8 +27,8 @@ class Conv2d(nn.Conv2d):
     """``nn.Conv2d`` by :func:`classifiers.tied.convolve`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        (stride, _), (padding, _), (dilation, _) = self.stride, self.padding, self.dilation
-        return convolve(x, self.weight, self.bias, stride, int(padding), dilation, self.groups)
+        padding = int(self.padding[0])
+        return convolve(x, self.weight, self.bias, self.stride[0], padding, self.dilation[0], self.groups)
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Conv2d:

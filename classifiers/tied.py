@@ -330,7 +330,7 @@ class Kronecker(TiedConv2d):
 
     def _mix(self, x: Tensor, columns: int) -> Tensor:
         blocks = x.unflatten(1, (columns, self.degree)).flatten(2)
-        return (self.mix @ blocks).view(len(x), -1, *x.shape[2:])
+        return (self.mix @ blocks).reshape(-1, self.out_channels, *x.shape[2:])
 
     def _convolve(self, x: Tensor, blocks: int) -> Tensor:
         y = self._spatial(x.reshape(-1, self.degree, *x.shape[2:]), self.weight)
@@ -377,7 +377,8 @@ class KernelBank(TiedConv2d):
 
     For depthwise kernels this is the thesis' form for efficient networks: C degree + degree k^2 numbers in place of
     C k^2; it runs as the depthwise convolution that it is. A dense kernel runs as ``degree`` depthwise maps an input
-    and a 1x1 convolution, where that is cheaper than a dense one. Cost a pixel: min(I m k^2 + O I m, O I k^2).
+    and a 1x1 convolution, where that is cheaper than a dense one. Cost a pixel: min(I m k^2 + O I m, O I k^2); forming
+    kernels from the bank is the weights' own affair, done once by an export, and not counted.
     Decomposed filters: Qiu et al. 2018, arXiv:1802.04145.
     """
 
@@ -410,7 +411,7 @@ class KernelBank(TiedConv2d):
         return through * after, self.out_channels * fan_in * area * after
 
     def to_dense(self) -> Tensor:
-        return torch.einsum("oim,mkl->oikl", self.mix, self.bank)
+        return (self.mix[..., None, None] * self.bank).sum(2)
 
     @torch.no_grad()
     def project(self, weight: Tensor) -> None:

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from classifiers.augment import Augment, Pictures
 from classifiers.evaluate import Evaluate, accuracy, logits_of
 from classifiers.evaluate import run as evaluate
-from classifiers.model import CompactCNN, energy
+from classifiers.model import CompactCNN, channels_last, energy
 from classifiers.networks import dense_name, native_size
 from classifiers.tie import tie
 from training.command import command
@@ -170,7 +170,7 @@ def train(options: Train) -> None:
     data = load(options)
     if len(data.train) < options.loop.batch:
         raise ValueError(f"{len(data.train)} training images are fewer than a batch: use a smaller --batch")
-    model = build(options, data).to(memory_format=torch.channels_last)
+    model = channels_last(build(options, data))
     average = (
         AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
         if options.ema
@@ -211,7 +211,7 @@ def train(options: Train) -> None:
 
 def final(model: CompactCNN, average: AveragedModel | None) -> CompactCNN:
     """The model whose accuracy counts: the average of the weights where one is kept."""
-    return model if average is None else average.module  # type: ignore[return-value]
+    return model if average is None else cast(CompactCNN, average.module)
 
 
 def describe(options: Train) -> dict[str, Any]:

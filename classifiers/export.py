@@ -1,0 +1,154 @@
+"""A classifier as an ONNX file, for the engine that runs on processors: ``python -m classifiers.export runs/my-cnn``.
+
+Tied kernels keep their own cheap execution; ONNX Runtime folds norms into the convolutions before them. Static int8
+(one scale a channel, activations calibrated) is written where it is asked for and where accuracy holds on held-out
+pictures; on small tied networks it is often slower than float32, so the choice is measured (``--precision fastest``).
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+from torch import Tensor
+
+from classifiers.model import ONNX, CompactCNN, session
+from training.command import command
+from training.datasets import load_images
+from training.measure import Latency, compare
+from weights.checkpoint import write
+
+CALIBRATION = 512  # pictures that set the range of each activation
+OPSET = 17
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write ``model.onnx`` beside a model's weights.
+
+    Args:
+        model: folder of a model.
+        precision: float32, int8, or the faster of the two on this machine at batch 1.
+        data: pictures to calibrate int8 on, as for training; needed for int8.
+        tolerance: accuracy that int8 may cost on held-out pictures, as a share, before float32 is kept.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]
+    precision: Literal["float32", "int8", "fastest"] = "float32"
+    data: str | None = None
+    tolerance: float = 0.002
+
+
+def to_onnx(model: CompactCNN) -> bytes:
+    """The model as ONNX: ``image`` (B, C, H, W) in [0, 1] -> ``logits`` (B, K), any B.
+
+    Raises:
+        ValueError: the ``onnx`` package is missing (``pip install -e ".[train]"``).
+    """
+    config, buffer = model.config, io.BytesIO()
+    example = torch.zeros(2, config.channels, config.size, config.size)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            # Which product comes first depends on the size of the maps, which an export fixes: no cause to warn.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                model.eval(),
+                (example,),
+                buffer,  # type: ignore[arg-type]
+                input_names=["image"],
+                output_names=["logits"],
+                dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
+        raise ValueError(f"the export needs the packages of the extra `train`: {error}") from error
+    return buffer.getvalue()
+
+
+def to_int8(onnx: bytes, calibration: Tensor) -> bytes:
+    """Static quantisation: int8 weights, one scale a channel; uint8 activations, ranged on ``calibration``."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.parts = iter(calibration.split(32))
+
+        def get_next(self) -> dict[str, Any] | None:
+            part = next(self.parts, None)
+            return None if part is None else {"image": part.numpy()}
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, ready, output = (Path(folder) / n for n in ("float.onnx", "ready.onnx", "int8.onnx"))
+        source.write_bytes(onnx)
+        quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
+        quantize_static(
+            str(ready),
+            str(output),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return output.read_bytes()
+
+
+def run(options: Export) -> dict[str, Latency]:
+    """Export a folder's model; returns the latencies that decided."""
+    model = CompactCNN.from_pretrained(options.model, engine="torch")
+    candidates = {"float32": to_onnx(model)}
+    if options.precision != "float32":
+        candidates["int8"] = _checked_int8(model, candidates["float32"], options)
+    found = latencies(candidates, model)
+    wanted = options.precision
+    if wanted == "fastest":
+        wanted = min(("float32", "int8"), key=lambda name: found[name].median_ms)
+    write(options.model, {ONNX: candidates[wanted]})
+    return found
+
+
+def _checked_int8(model: CompactCNN, onnx: bytes, options: Export) -> bytes:
+    if options.data is None:
+        raise ValueError("int8 is calibrated on pictures: name them with --data")
+    config = model.config
+    data = load_images(options.data, channels=config.channels, size=config.size if config.size > 32 else None)
+    quantised = to_int8(onnx, data.train.images[:CALIBRATION].float() / 255)
+    held, labels = data.validation.images[:2000].float() / 255, data.validation.labels
+    if labels is None:
+        raise ValueError(f"{data.name} has no labels to check the accuracy of int8 with")
+    before, after = (
+        float((run_session(b, held).argmax(1) == labels[:2000]).float().mean()) for b in (onnx, quantised)
+    )
+    if before - after > options.tolerance:
+        raise ValueError(
+            f"int8 answers {after:.2%} of held-out pictures rightly where float32 answers {before:.2%}: keep float32, "
+            "or raise --tolerance"
+        )
+    return quantised
+
+
+def run_session(onnx: bytes, images: Tensor) -> Tensor:
+    """Logits (N, K) of an ONNX model for images (N, C, H, W) in [0, 1]."""
+    engine = session(onnx)
+    parts = [torch.from_numpy(engine.run(None, {"image": part.numpy()})[0]) for part in images.split(256)]
+    return torch.cat(parts)
+
+
+def latencies(candidates: dict[str, bytes], model: CompactCNN, batch: int = 1) -> dict[str, Latency]:
+    """One-thread latencies of ONNX models, measured in turns."""
+    config = model.config
+    given = {"image": torch.rand(batch, config.channels, config.size, config.size).numpy()}
+    engines = {name: session(onnx) for name, onnx in candidates.items()}
+    return compare({name: lambda e=engine: e.run(None, given) for name, engine in engines.items()})  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    command(Export, run)

@@ -1,0 +1,124 @@
+"""Pictures: prepared whatever their mode, augmented as asked, and refused where they are none."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+from PIL import Image
+
+from classifiers.augment import Augment, Pictures
+from classifiers.images import as_rgb, check, prepare, resize
+
+
+def scene(mode: str = "RGB", size: tuple[int, int] = (40, 60)) -> Image.Image:
+    """Red above, blue below."""
+    image = Image.new("RGB", size, (255, 0, 0))
+    image.paste((0, 0, 255), (0, size[1] // 2, size[0], size[1]))
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "YCbCr", "HSV"])
+def test_colour_survives_every_mode(mode: str) -> None:
+    top, bottom = prepare([scene(mode)], 32, 3)[0][:, (2, -3), 16].T
+    assert top.argmax() == 0
+    assert bottom.argmax() == 2
+
+
+def test_the_middle_of_an_oblong_picture_is_kept() -> None:
+    image = Image.new("RGB", (300, 100))
+    image.paste((255, 255, 255), (100, 0, 200, 100))
+    batch = prepare([image, image.rotate(90, expand=True)], 32, 3)
+    assert batch.shape == (2, 3, 32, 32)
+    assert batch.mean() > 0.95
+
+
+def test_transparent_is_white_and_16_bit_is_not_clipped() -> None:
+    assert prepare([Image.new("RGBA", (8, 8), (0, 0, 0, 0))], 32, 3).min() == 1
+    deep = Image.new("I;16", (8, 8), 128 * 256)
+    assert abs(float(prepare([deep], 32, 3).mean()) - 0.5) < 0.01
+    palette = Image.new("P", (8, 8), 0)
+    palette.info["transparency"] = 0
+    assert as_rgb(palette).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_grey_things_lie_on_black() -> None:
+    paper = Image.new("L", (28, 28), 250)
+    paper.paste(10, (8, 8, 20, 20))
+    night = Image.new("L", (28, 28), 5)
+    night.paste(245, (8, 8, 20, 20))
+    torch.testing.assert_close(*prepare([paper, night], 28, 1))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (3000, 2)])
+def test_the_smallest_and_the_thinnest_still_fill_the_frame(size: tuple[int, int]) -> None:
+    assert prepare([Image.new("RGB", size, (9, 9, 9))], 32, 3).shape == (1, 3, 32, 32)
+
+
+def test_tensors_are_checked_and_resized() -> None:
+    good = torch.rand(2, 3, 40, 30)
+    assert resize(check(good, 3), 32).shape == (2, 3, 32, 32)
+    flat = torch.full((1, 1, 5, 5), 0.25)
+    torch.testing.assert_close(resize(flat, 32), torch.full((1, 1, 32, 32), 0.25))
+    for bad in (
+        good[0],
+        good * 2,
+        good - 1,
+        good.clone().fill_(float("nan")),
+        (good * 255).byte(),
+        good[:, :1],
+    ):
+        with pytest.raises(ValueError, match="images must"):
+            check(bad, 3)
+
+
+def numbered(count: int = 200, side: int = 16) -> torch.Tensor:
+    """Each pixel holds its column; rows in the second channel, picture number in the third."""
+    column = torch.arange(side).expand(count, side, side)
+    number = torch.arange(count)[:, None, None].expand(count, side, side)
+    return torch.stack([column, column.transpose(1, 2), number], 1).to(torch.uint8)
+
+
+def test_pictures_are_shifted_and_flipped_whole_and_not_mixed_up() -> None:
+    torch.manual_seed(0)
+    batch = (Pictures(numbered(), Augment(shift=3))(torch.arange(200)) * 255).round()
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(batch[:, 2, 0, 0], torch.arange(200.0))
+    inner = batch[:, 0, 5, 4:12]
+    step = inner.diff(dim=1)
+    assert ((step == 1).all(1) | (step == -1).all(1)).all()
+    assert 60 < int((step[:, 0] == -1).sum()) < 140  # mirrored half of the time
+    rows = batch[:, 1, 4:12, 5] - torch.arange(4, 12)
+    assert set(rows.flatten().int().tolist()) == set(range(-3, 4))  # up and down by up to three
+    assert (batch[:, 1].diff(dim=1).abs() <= 1).all()  # the border is mirrored in
+
+
+def test_nothing_changes_where_nothing_is_asked() -> None:
+    images = numbered()
+    batch = Pictures(images, Augment(flip=False, shift=0))(torch.tensor([7, 3]))
+    torch.testing.assert_close(batch, images[[7, 3]].float() / 255)
+
+
+def test_cutout_hides_one_square() -> None:
+    torch.manual_seed(0)
+    images = torch.zeros(50, 1, 16, 16, dtype=torch.uint8)
+    images[:, :, ::2] = 255
+    batch = Pictures(images, Augment(flip=False, shift=0, cutout=5))(torch.arange(50))
+    hidden = (batch != images.float() / 255)[:, 0]
+    rows, columns = hidden.any(2).sum(1), hidden.any(1).sum(1)
+    assert rows.max() <= 5
+    assert columns.max() <= 5
+    assert (hidden.sum((1, 2)) == rows * columns).all()
+    assert (rows > 0).all()
+
+
+def test_a_shift_beyond_the_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match="shift"):
+        Pictures(numbered(2, 8), Augment(shift=8))
+
+
+def test_jpeg_bytes_as_a_camera_sends_them() -> None:
+    buffer = io.BytesIO()
+    scene().save(buffer, "JPEG", quality=75)
+    assert prepare([Image.open(buffer)], 32, 3)[0, 0, 3].mean() > 0.9
