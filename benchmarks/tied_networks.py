@@ -1,0 +1,213 @@
+"""Claim: networks with tied kernels are as accurate as dense ones of several times more parameters and work.
+
+    python -m benchmarks.tied_networks --data cifar10
+
+Trains (or re-reads: finished runs are kept in ``--runs``) each network with the same recipe, measures test accuracy,
+size and latency, and prints the front. In every family the dense twin and a narrower dense network of as many
+parameters stand beside the tied one. Validation chose the recipe; test reports.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from benchmarks.affine_vae import short_name
+from benchmarks.tables import Rows, markdown, write
+from classifiers import CompactCNN
+from classifiers.evaluate import Evaluate
+from classifiers.evaluate import run as evaluate
+from classifiers.export import to_onnx
+from classifiers.model import session
+from classifiers.networks import dense_name
+from classifiers.train import Train, train
+from training.command import command
+from training.loop import LoopConfig
+from training.measure import commit, compare, machine
+from training.runs import read_metrics
+
+# What is trained on each set: dense twin, tied, and a narrower dense one of as many parameters as the tied one.
+NETWORKS = {
+    "cifar10": ("wrn16-2", "wrn16-2:blueprint", "wrn16-2@0.375"),
+    "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375"),
+}
+EPOCHS = {"cifar10": 15, "fashion": 8}
+# Accuracy in per cent, parameters and MACs in millions, on lossless CIFAR-10 after 200 epochs, as published: Haase &
+# Amthor 2020 (their repository's table), He et al. 2016 in chenyaofo's re-run, ShaResNet (Boulch 2017).
+PUBLISHED = {
+    "wrn16-4": (94.29, 2.75, 394),
+    "wrn16-4 BSConv-S": (93.31, 0.21, 38.0),
+    "wrn28-2 BSConv-S": (93.13, 0.12, 21.5),
+    "wrn28-3 BSConv-S": (94.28, 0.24, 42.2),
+    "resnet20": (92.60, 0.27, 40.8),
+    "resnet56": (94.37, 0.86, 125.8),
+    "mobilenetv2 x0.5": (92.88, 0.70, 28.0),
+    "resnet164 ShaResNet": (93.8, 0.93, None),
+}
+COLUMNS = {
+    "accuracy": "{}",
+    "parameters": "{:,}",
+    "MACs, million": "{:.1f}",
+    "float16, MB": "{:.2f}",
+    "ms": "{:.2f}",
+    "faster, batch 1": "{:.1f}x",
+    "faster, batch 64": "{:.1f}x",
+    "CPU s": "{:.0f}",
+}
+
+
+@dataclass(frozen=True)
+class TiedNetworks:
+    """Accuracy, size and latency of dense and tied networks trained alike.
+
+    Args:
+        data: set of labelled images.
+        networks: names, see :mod:`classifiers.networks`; those of the claim if left out. A twin comes before its ties.
+        seeds: runs of each.
+        epochs: of each; 15 for CIFAR-10 and 8 for Fashion-MNIST if left out.
+        train: train what is missing; False re-reads what there is.
+        terms: terms of use of the data, for the model cards.
+        runs: folder of the trained models.
+        output: results; named after the data if left out.
+    """
+
+    data: str
+    networks: tuple[str, ...] = ()
+    seeds: int = 3
+    epochs: int | None = None
+    train: bool = True
+    terms: str | None = None
+    runs: Path = Path("runs")
+    output: Path | None = None
+
+
+def recipe(options: TiedNetworks, network: str, seed: int) -> Train:
+    """One run; its folder says what it is."""
+    name = short_name(options.data)
+    loop = LoopConfig(
+        epochs=options.epochs or EPOCHS[name], batch=64, lr=0.1, weight_decay=5e-4, warmup=700, seed=seed
+    )
+    folder = options.runs / f"{name}-{network.replace(':', '_')}-s{seed}"
+    return Train(options.data, folder, network, measure=False, loop=loop)
+
+
+def measured(options: TiedNetworks, network: str) -> list[dict[str, Any]]:
+    """``metrics.json`` of each seed's run, trained and evaluated first if need be (and allowed)."""
+    found = []
+    for seed in range(options.seeds):
+        plan = recipe(options, network, seed)
+        if options.train:
+            train(plan)
+        if not read_metrics(plan.output):
+            continue
+        if "test" not in read_metrics(plan.output):
+            evaluate(Evaluate(str(plan.output), options.data, terms=options.terms))
+        found.append({**read_metrics(plan.output), "folder": plan.output})
+    return found
+
+
+def speeds(folders: dict[str, Path], batch: int) -> dict[str, float]:
+    """Processor milliseconds of each network's ONNX form on one thread, timed in turns."""
+    models = {name: CompactCNN.from_pretrained(folder, engine="torch") for name, folder in folders.items()}
+    config = next(iter(models.values())).config
+    given = {"image": torch.rand(batch, config.channels, config.size, config.size).numpy()}
+    engines = {name: session(to_onnx(model)) for name, model in models.items()}
+    times = compare(
+        {name: lambda e=engine: e.run(None, given) for name, engine in engines.items()},  # type: ignore[misc]
+        rounds=10,
+        repeats=10 if batch == 1 else 2,
+    )
+    return {name: latency.cpu_median_ms for name, latency in times.items()}
+
+
+def half_megabytes(folder: Path) -> float:
+    """Size of the weights as float16."""
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    halves = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+    return io.BytesIO(safetensors.torch.save(halves)).getbuffer().nbytes / 1e6
+
+
+def row(network: str, metrics: list[dict[str, Any]], ms: dict[int, dict[str, float]]) -> dict[str, Any]:
+    """One row: every number, and the accuracy as people read it."""
+    accuracies = [m["test"]["accuracy"] * 100 for m in metrics]
+    mean, spread = statistics.fmean(accuracies), statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
+    twin, test = dense_name(network).partition("@")[0], metrics[0]["test"]
+    faster = {f"faster, batch {b}": t[twin] / t[network] for b, t in ms.items() if twin in t}
+    return {
+        "accuracy": f"{mean:.2f} ± {spread:.2f} (n = {len(metrics)})"
+        if len(metrics) > 1
+        else f"{mean:.2f} (n = 1)",
+        "accuracies": accuracies,
+        "validation": [m["training"]["validation_accuracy"] * 100 for m in metrics],
+        "parameters": test["parameters"],
+        "MACs, million": test["macs"] / 1e6,
+        "float16, MB": half_megabytes(metrics[0]["folder"]),
+        "ms": ms[1][network],
+        "ms, batch 64": ms[64][network],
+        **faster,
+        "CPU s": statistics.fmean(m["training"]["cpu_seconds"] for m in metrics),
+        "epochs": metrics[0]["training"]["epochs"],
+    }
+
+
+def front(results: dict[str, Any]) -> dict[str, Any]:
+    """The points of the page's plot: ours, and on CIFAR-10 the published ones."""
+    points: list[dict[str, Any]] = [
+        {
+            "network": name,
+            "parameters": r["parameters"],
+            "macs": round(r["MACs, million"] * 1e6),
+            "accuracy": round(statistics.fmean(r["accuracies"]) / 100, 5),
+            "std": round(statistics.stdev(r["accuracies"]) / 100, 5) if len(r["accuracies"]) > 1 else 0.0,
+            "n": len(r["accuracies"]),
+            "tied": ":" in name,
+            "published": False,
+            "latency_ms": round(r["ms"], 4),
+        }
+        for name, r in results["rows"].items()
+    ]
+    for name, (accuracy, millions, work) in (PUBLISHED if results["data"] == "cifar10" else {}).items():
+        points.append(
+            {
+                "network": f"{name}, published, lossless pixels",
+                "parameters": round(millions * 1e6),
+                "macs": None if work is None else round(work * 1e6),
+                "accuracy": accuracy / 100,
+                "std": 0.0,
+                "n": 1,
+                "tied": "BSConv" in name or "ShaResNet" in name,
+                "published": True,
+                "latency_ms": None,
+            }
+        )
+    title = {"cifar10": "CIFAR-10 (JPEG q75)", "fashion": "Fashion-MNIST"}
+    return {"data": title.get(results["data"], results["data"]), "points": points}
+
+
+def run(options: TiedNetworks) -> None:
+    """Train and measure what is missing; print the table and write the front."""
+    name = short_name(options.data)
+    networks = options.networks or NETWORKS[name]
+    every = {network: found for network in networks if (found := measured(options, network))}
+    if not every:
+        raise ValueError(f"{options.runs} holds no finished run of {', '.join(networks)}")
+    folders = {network: metrics[0]["folder"] for network, metrics in every.items()}
+    ms = {batch: speeds(folders, batch) for batch in (1, 64)}
+    rows: Rows = {network: row(network, metrics, ms) for network, metrics in every.items()}
+    results = {"data": name, "machine": machine(), "commit": commit(), "rows": rows}
+    output = options.output or Path(f"benchmarks/results/tied_networks_{name}.json")
+    write(output, {**results, "front": front(results)})
+    markdown(rows, COLUMNS)
+    if name == "cifar10":
+        print(json.dumps({"published, lossless CIFAR-10": PUBLISHED}))
+
+
+if __name__ == "__main__":
+    command(TiedNetworks, run)
