@@ -18,10 +18,11 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from classifiers.card import model_card
+from classifiers.data import load
 from classifiers.model import CompactCNN
 from classifiers.networks import create_network, dense_name
 from training.command import command
-from training.datasets import ImageSplit, load_images
+from training.datasets import ImageSplit
 from training.measure import commit, machine, macs, parameters
 from training.runs import read_metrics
 from weights.checkpoint import WEIGHTS
@@ -95,7 +96,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     if options.half:
         model.half().float()
     config = model.config
-    data = load_images(options.data, channels=config.channels, size=_size(config.size))
+    data = load(options.data, config.size, config.channels)
     if data.test.labels is None or data.classes != model.classes:
         raise ValueError(
             f"{data.name} has other classes than the model, which knows {', '.join(model.classes)}"
@@ -113,11 +114,6 @@ def run(options: Evaluate) -> dict[str, Any]:
     )
     result["bytes"] = (folder / WEIGHTS).stat().st_size
     return result
-
-
-def _size(size: int) -> int | None:
-    """What ``load_images`` is told: small pictures stay as they are."""
-    return size if size > 32 else None
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ import torch
 import tyro
 from torch import Tensor
 
+from classifiers.data import load
 from classifiers.model import ONNX, CompactCNN, session
 from training.command import command
-from training.datasets import load_images
 from training.measure import Latency, compare
 from weights.checkpoint import write
 
@@ -119,7 +119,7 @@ def _checked_int8(model: CompactCNN, onnx: bytes, options: Export) -> bytes:
     if options.data is None:
         raise ValueError("int8 is calibrated on pictures: name them with --data")
     config = model.config
-    data = load_images(options.data, channels=config.channels, size=config.size if config.size > 32 else None)
+    data = load(options.data, config.size, config.channels)
     quantised = to_int8(onnx, data.train.images[:CALIBRATION].float() / 255)
     held, labels = data.validation.images[:2000].float() / 255, data.validation.labels
     if labels is None:

@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from classifiers.augment import Augment, Pictures
+from classifiers.data import load
 from classifiers.evaluate import Evaluate, accuracy, logits_of
 from classifiers.evaluate import run as evaluate
 from classifiers.model import CompactCNN, channels_last, energy
 from classifiers.networks import dense_name, native_size
 from classifiers.tie import tie
 from training.command import command
-from training.datasets import ImageData, load_images
+from training.datasets import ImageData
 from training.loop import LoopConfig, fit
 from training.runs import finished
 
@@ -41,7 +42,7 @@ class Train:
             folder of class folders (ImageNet's layout).
         output: folder of the model; the same command continues an interrupted run.
         network: name: a network, @WIDTH and :TIE if wanted (wrn16-2, resnet20@0.5, wrn16-2:blueprint).
-        size: pixels a side; as the data if left out, 224 for the ImageNet networks.
+        size: pixels a side; the network's own if left out, but small pictures stay as they are.
         channels: 1 grey, 3 RGB; as the data if left out.
         start: a trained dense model of the same shape, whose kernels are projected onto the tie to start from.
         teacher: a trained model whose probabilities are learned as well as the labels (Hinton et al. 2015).
@@ -120,12 +121,15 @@ def _taught(teacher: CompactCNN, image: Tensor) -> Tensor:
     return teacher(image).float()
 
 
+SAMPLE = 512  # pictures whose mean and deviation scale the pixels
+
+
 def build(options: Train, data: ImageData) -> CompactCNN:
     """A fresh model for the data, projected from a dense one where the options name it."""
     if data.train.labels is None or len(data.classes) < 2:
         raise ValueError(f"{data.name} has no labels to learn: give each class a folder, or a column label")
     images = data.train.images
-    pixels = images[:: max(1, len(images) // 5000)].float().div(255).transpose(0, 1).flatten(1)
+    pixels = images[:: max(1, len(images) // SAMPLE)].float().div(255).transpose(0, 1).flatten(1)
     torch.manual_seed(options.loop.seed)
     model = CompactCNN(
         options.network,
@@ -156,18 +160,12 @@ def project_from(dense: CompactCNN, model: CompactCNN) -> None:
     model.network.load_state_dict(dense.network.state_dict())
 
 
-def load(options: Train) -> ImageData:
-    """The data at the size that the network was designed for, if that is not the data's own affair."""
-    size = options.size or (native_size(options.network) if native_size(options.network) > 32 else None)
-    return load_images(options.data, channels=options.channels, size=size)
-
-
 def train(options: Train) -> None:
     """Train, save and measure; a finished run of the same options is left as it is."""
     recipe = describe(options) | asdict(options.loop)
     if finished(options.output, recipe):
         return
-    data = load(options)
+    data = load(options.data, options.size or native_size(options.network), options.channels)
     if len(data.train) < options.loop.batch:
         raise ValueError(f"{len(data.train)} training images are fewer than a batch: use a smaller --batch")
     model = channels_last(build(options, data))

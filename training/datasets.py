@@ -78,6 +78,16 @@ class HubImages:
 
 CLOTHES = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
 THINGS = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"
+THINGS100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel
+can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur
+dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion
+lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree
+pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea
+seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table
+tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman
+worm
+"""
 KNOWN = {
     "mnist": HubImages("ylecun/mnist", "image", "label", "CC BY-SA 3.0", tuple("0123456789")),
     "fashion": HubImages(
@@ -85,6 +95,9 @@ KNOWN = {
     ),
     "cifar10": HubImages(
         "uoft-cs/cifar10", "img", "label", "none stated; cite Krizhevsky 2009", tuple(THINGS.split(","))
+    ),
+    "cifar100": HubImages(
+        "uoft-cs/cifar100", "img", "fine_label", "none stated; cite Krizhevsky 2009", tuple(THINGS100.split())
     ),
 }
 
@@ -140,9 +153,9 @@ def _find(data: str) -> tuple[Table, str, str | None, str]:
         return _read_folder(path), path.resolve().name, None, path.resolve().name
     if data not in KNOWN and path.is_file():
         return _read_file(path), path.name.split(".")[0], None, path.name
-    if data in KNOWN or re.fullmatch(r"\w[\w.-]*/[\w.-]+", data) and _suffix(path) not in READERS:
+    if data in KNOWN or re.fullmatch(r"\w[\w.-]*/[\w.-]+", data) and suffix(path) not in READERS:
         return _read_hub(data)
-    if "/" in data or _suffix(path) in READERS:
+    if "/" in data or suffix(path) in READERS:
         raise DataError(f"there is no file or folder {data}")
     raise DataError(
         f"unknown data set {data!r}: give one of {', '.join(KNOWN)}, a Hub data set OWNER/NAME, "
@@ -153,14 +166,14 @@ def _find(data: str) -> tuple[Table, str, str | None, str]:
 # ---- readers ----
 
 
-def _suffix(path: Path) -> str:
+def suffix(path: Path) -> str:
     return "".join(path.suffixes[-2 if path.suffix.lower() == ".gz" else -1 :]).lower()
 
 
 def _read_file(path: Path) -> Table:
-    if _suffix(path) not in READERS:
+    if suffix(path) not in READERS:
         raise DataError(f"{path.name} is none of {', '.join(READERS)}, nor a folder of images")
-    return READERS[_suffix(path)](path)
+    return READERS[suffix(path)](path)
 
 
 def _read_npz(path: Path) -> Table:
@@ -174,7 +187,7 @@ def _read_npz(path: Path) -> Table:
     except DataError:
         raise
     except (ValueError, OSError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as e:
-        raise DataError(f"{path.name} cannot be read: {_sentence(e)}") from e
+        raise DataError(f"{path.name} cannot be read: {sentence(e)}") from e
     if "jpeg" in found and "offset" in found:
         pictures: Array | Iterable[Array] = _jpeg_stream(found["jpeg"], found["offset"], path.name)
     elif "images" in found:
@@ -195,7 +208,7 @@ def _jpeg_stream(jpeg: Array, offset: Array, name: str) -> Iterator[Array]:
     if not len(bounds) or (np.diff(bounds, prepend=0) < 0).any() or bounds[-1] > len(jpeg):
         raise DataError(f"{name}: offset does not cut jpeg into pictures")
     pairs = itertools.pairwise(bounds.tolist())
-    return (_decode(jpeg[a:b].tobytes(), f"image {i} of {name}") for i, (a, b) in enumerate(pairs))
+    return (decode(jpeg[a:b].tobytes(), f"image {i} of {name}") for i, (a, b) in enumerate(pairs))
 
 
 def _as_uint8(images: Array, name: str) -> Array:
@@ -223,14 +236,14 @@ def _read_csv(path: Path) -> Table:
     try:
         frame = pandas.read_csv(path, dtype={"path": str})
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path.name} is not a comma-separated table: {_sentence(error)}") from error
+        raise DataError(f"{path.name} is not a comma-separated table: {sentence(error)}") from error
     if frame.empty:
         raise DataError(f"{path.name} is empty")
     labels = frame["label"].to_numpy() if "label" in frame else None
-    split = _split_codes(frame["split"].tolist(), path.name) if "split" in frame else None
+    split = split_codes(frame["split"].tolist(), path.name) if "split" in frame else None
     if "path" not in frame:
         return Table(_pixel_columns(frame, path.name), labels, split)
-    return Table((_decode(path.parent / str(file), str(file)) for file in frame["path"]), labels, split)
+    return Table((decode(path.parent / str(file), str(file)) for file in frame["path"]), labels, split)
 
 
 def _pixel_columns(frame: Any, name: str) -> Array:
@@ -244,7 +257,7 @@ def _pixel_columns(frame: Any, name: str) -> Array:
     return _as_uint8(frame[[f"pixel{i}" for i in numbers]].to_numpy().reshape(-1, side, side), name)
 
 
-def _split_codes(words: Sequence[Any], name: str) -> Array:
+def split_codes(words: Sequence[Any], name: str) -> Array:
     if unknown := {str(w) for w in words} - set(SPLITS):
         raise DataError(f"{name}: unknown split {min(unknown)!r}, not one of {', '.join(SPLITS)}")
     return np.array([SPLITS[w] for w in words])
@@ -262,10 +275,10 @@ def _read_parquet(path: Path) -> Table:
     except DataError:
         raise
     except (ValueError, OSError) as error:
-        raise DataError(f"{path.name} is not a .parquet file: {_sentence(error)}") from error
+        raise DataError(f"{path.name} is not a .parquet file: {sentence(error)}") from error
     table = _read_rows(rows, path.name)
     if "split" in rows.column_names:
-        table.split = _split_codes(rows["split"][:], path.name)
+        table.split = split_codes(rows["split"][:], path.name)
     return table
 
 
@@ -286,7 +299,7 @@ def _read_rows(rows: Any, name: str, image: str | None = None, label: str | None
     plain = [c for c in ("label", "labels") if isinstance(features.get(c), datasets.Value)]
     label = label or next(iter(named + plain), None)
     values = enumerate(row[image] for row in rows.select_columns([image]))
-    pictures = (_decode(_encoded(value), f"image {i} of {name}") for i, value in values)
+    pictures = (decode(_encoded(value), f"image {i} of {name}") for i, value in values)
     classes = tuple(features[label].names) if label in named else None
     return Table(pictures, rows[label][:] if label else None, classes=classes)
 
@@ -309,23 +322,23 @@ def _encoded(value: Any) -> bytes | Path:
 
 def _read_folder(path: Path) -> Table:
     """Images in class folders, below train/, validation/ and test/ or not; a flat folder has no labels."""
-    parts = [(SPLITS[d.name.lower()], d) for d in _folders(path) if d.name.lower() in SPLITS]
+    parts = [(SPLITS[d.name.lower()], d) for d in folders(path) if d.name.lower() in SPLITS]
     if TRAIN not in dict(parts):
         parts = [(TRAIN, path)]
-    found = [(file, label, code) for code, top in parts for file, label in _labelled_files(top)]
+    found = [(file, label, code) for code, top in parts for file, label in labelled_files(top)]
     if not found:
         raise DataError(f"folder {path.name} is empty: it holds no {', '.join(sorted(IMAGE_SUFFIXES))}")
     files, labels, codes = zip(*found, strict=True)
-    pictures = (_decode(file, str(file.relative_to(path))) for file in files)
+    pictures = (decode(file, str(file.relative_to(path))) for file in files)
     return Table(pictures, None if set(labels) == {None} else labels, np.array(codes))
 
 
-def _folders(path: Path) -> list[Path]:
+def folders(path: Path) -> list[Path]:
     return sorted(d for d in path.iterdir() if d.is_dir() and not d.name.startswith((".", "__")))
 
 
-def _labelled_files(top: Path) -> Iterator[tuple[Path, str | None]]:
-    for folder in (top, *_folders(top)):
+def labelled_files(top: Path) -> Iterator[tuple[Path, str | None]]:
+    for folder in (top, *folders(top)):
         for file in sorted(folder.glob("*") if folder == top else folder.rglob("*")):
             if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."):
                 yield file, None if folder == top else folder.name
@@ -337,7 +350,7 @@ def _labelled_files(top: Path) -> Iterator[tuple[Path, str | None]]:
 def _read_hub(data: str) -> tuple[Table, str, str | None, str]:
     known = KNOWN.get(data)
     repo = known.repo if known else data
-    splits, terms = _fetch(repo)
+    splits, terms = fetch(repo)
     parts = {SPLITS[word]: rows for word, rows in splits.items() if word in SPLITS}
     if TRAIN not in parts:
         raise DataError(f"Hub data set {repo} has no train split, only {', '.join(splits)}")
@@ -353,7 +366,7 @@ def _read_hub(data: str) -> tuple[Table, str, str | None, str]:
     return table, data, known.terms if known else terms, f"https://huggingface.co/datasets/{repo}"
 
 
-def _fetch(repo: str) -> tuple[dict[str, Any], str | None]:
+def fetch(repo: str) -> tuple[dict[str, Any], str | None]:
     """All splits of a Hub data set and the licence on its card; the cached ones without network."""
     import datasets
 
@@ -365,7 +378,7 @@ def _fetch(repo: str) -> tuple[dict[str, Any], str | None]:
         if _disk_full(error):
             reason = f"the disk is full: Hub data set {repo} does not fit in the cache"
         elif reachable:
-            reason = f"Hub data set {repo} cannot be loaded: {_sentence(error)}"
+            reason = f"Hub data set {repo} cannot be loaded: {sentence(error)}"
         else:
             reason = (
                 f"the Hub cannot be reached (no network?) and {repo} is not cached; a local .npz works too"
@@ -397,7 +410,7 @@ def _disk_full(error: BaseException | None) -> bool:
     return False
 
 
-def _sentence(error: BaseException) -> str:
+def sentence(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
@@ -421,7 +434,7 @@ def _check_bytes(size: int, name: str) -> None:
         raise DataError(f"{name} unpacks to {size:,} bytes, more than the limit of {MAX_BYTES:,}")
 
 
-def _decode(source: bytes | Path, name: str) -> Array:
+def decode(source: bytes | Path, name: str) -> Array:
     """One image file as (H, W, C) uint8, upright, on black where it is transparent; C is 1 for grey files."""
     try:
         with Image.open(source if isinstance(source, Path) else io.BytesIO(source), formats=FORMATS) as image:
@@ -531,15 +544,15 @@ def divide(
     rng = np.random.default_rng(seed)
     tenth = max(1, len(train) // 10)
     if not len(test):
-        train, test = _hold_out(train, labels, tenth, rng, name)
+        train, test = hold_out(train, labels, tenth, rng, name)
     if not len(held):
         count = min(5000, tenth) if validation is None else validation
         wanted = count * len(train) if isinstance(count, float) else count
-        train, held = _hold_out(train, labels, wanted, rng, name)
+        train, held = hold_out(train, labels, wanted, rng, name)
     return train, held, test
 
 
-def _hold_out(
+def hold_out(
     rows: Array, labels: Array | None, count: int | float, rng: np.random.Generator, name: str
 ) -> tuple[Array, Array]:
     """Take ``count`` of ``rows``, from each class its share (to within one): what stays, what was taken."""
