@@ -25,7 +25,6 @@ from training.command import command
 from training.datasets import ImageSplit
 from training.measure import commit, machine, macs, parameters
 from training.runs import read_metrics
-from weights.checkpoint import WEIGHTS
 
 BATCH = 500
 
@@ -112,7 +111,6 @@ def run(options: Evaluate) -> dict[str, Any]:
     model.save_pretrained(
         folder, half=options.half, metrics=result, card=model_card(folder.name, config, result)
     )
-    result["bytes"] = (folder / WEIGHTS).stat().st_size
     return result
 
 

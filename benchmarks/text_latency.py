@@ -1,0 +1,306 @@
+"""Claim: a length plan makes a text classifier several times faster at the accuracy it came with.
+
+    python -m benchmarks.text_latency --data imdb --model text-imdb
+
+Times the named plans of a trained model side by side: eager PyTorch, ONNX Runtime in float32 and in dynamic int8, batch
+1 and 32, one and two threads, with the full encoder and a TF-IDF model in the same table. With ``--operators`` it
+trains (or re-reads) one supernet for each pooling and seed and compares them at one plan; with ``--searched`` it
+compares the searched plans with uniform and hand-made ones at equal latency.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.tables import Rows, markdown, write
+from textclf import TextClassifier
+from textclf.bottleneck import OPERATORS, Plan
+from textclf.evaluate import (
+    accuracy,
+    classify,
+    linear_model,
+    read_metrics,
+    timing,
+    typical_length,
+)
+from textclf.latency import LatencyTable, measure_table
+from textclf.search import QUANTILES, Candidate, decoded, front, seeds
+from textclf.train import Supernet, Train, train
+from training.command import command
+from training.loop import LoopConfig
+from training.measure import commit, compare, machine
+from training.texts import TextData, TextSplit, load_texts, subset
+
+# As published, on other data, backbones and machines (BERT-base; speed-up over it, points lost).
+PUBLISHED = {
+    "PoWER-BERT, SST-2, K80, batch 128": {"speed_up": 2.4, "lost": 0.9},
+    "LTP, GLUE, Haswell CPU throughput": {"speed_up": 1.9, "lost": 1.0},
+}
+BATCHES = (1, 32)
+THREADS = (1, 2)
+
+
+@dataclass(frozen=True)
+class TextLatencyClaim:
+    """Searched plans against the full encoder, other poolings, other plans and a linear model.
+
+    Args:
+        data: data set.
+        model: a searched and exported model: shipped name or folder.
+        text_column: columns of the text, joined by a space.
+        label_column: column of the label.
+        class_names: names for the labels, in their order.
+        test: test texts whose accuracy is measured, at most.
+        rounds: of timing, in which every row has its turn.
+        operators: also compare the poolings at one plan.
+        plan: that they are compared at.
+        seeds: runs of each pooling.
+        searched: also compare searched plans with uniform and hand-made ones.
+        recipe: how the models of ``--operators`` are trained.
+        max_length: tokens of a text that they read.
+        examples: training texts of each.
+        runs: folder of the trained models.
+        output: results; named after the data if left out.
+    """
+
+    data: str
+    model: str
+    text_column: tuple[str, ...] = ()
+    label_column: str | None = None
+    class_names: tuple[str, ...] = ()
+    test: int = 5000
+    rounds: int = 10
+    operators: bool = False
+    plan: tuple[int, ...] = (2, 1, 2, 1, 2, 1)
+    seeds: int = 3
+    searched: bool = False
+    recipe: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=1, batch=32, lr=1e-4, clip=1.0))
+    max_length: int = 128
+    examples: int | None = 4000
+    runs: Path = Path("runs")
+    output: Path | None = None
+
+
+def short_name(data: str) -> str:
+    """ "imdb" for "some/imdb.csv.gz"; a data set's name stays as it is."""
+    return Path(data).name.split(".")[0].split("_")[0]
+
+
+# Plans against the full encoder ------------------------------------------------------------------------------------
+
+
+def latencies(model: TextClassifier, data: TextData, rounds: int) -> dict[str, Any]:
+    """Milliseconds a batch of every plan in every engine: "batch 1, 2 threads" -> plan -> engine."""
+    plans = {name: facts.factors for name, facts in model.plans.items()}
+    tokens, found = typical_length(model, data.test.texts), {}
+    for size in BATCHES:
+        for threads in THREADS:
+            key = f"batch {size}, {threads} thread{'s' * (threads > 1)}"
+            found[key] = timing(
+                model, plans, tokens, rounds if size == 1 else max(2, rounds // 3), size, threads
+            )
+    return {"tokens": tokens, "milliseconds": found}
+
+
+def accuracies(model: TextClassifier, test: TextSplit) -> dict[str, dict[str, float]]:
+    """Accuracy of every plan in float32 and int8."""
+    return {
+        name: {e: accuracy(classify(model, test.texts, name, e), test.labels) for e in ("onnx", "int8")}  # type: ignore[arg-type]
+        for name in model.plans
+    }
+
+
+def linear(data: TextData, test: TextSplit, rounds: int) -> dict[str, float]:
+    """TF-IDF and a linear model: accuracy, and milliseconds of one text, its features included."""
+    run, _ = linear_model(data)
+    right = float((torch.as_tensor(run(test.texts)) == test.labels).float().mean())
+    text = sorted(test.texts, key=len)[len(test) // 2]
+    return {
+        "accuracy": right,
+        "latency_ms": compare({"linear": lambda: run([text])}, rounds=rounds)["linear"].median_ms,
+    }
+
+
+def ratios(times: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The three speed-ups of the claim for every plan, from one setting's milliseconds."""
+    full = times["full"]
+    return {
+        name: {
+            "onnx over full onnx": full["onnx"] / t["onnx"],
+            "int8 over full int8": full["int8"] / t["int8"],
+            "int8 over full torch": full["torch"] / t["int8"],
+        }
+        for name, t in times.items()
+    }
+
+
+# Poolings at one plan ----------------------------------------------------------------------------------------------
+
+
+def operator_recipes(options: TextLatencyClaim) -> dict[str, list[Train]]:
+    """The runs behind each pooling: the same data, seeds and steps."""
+    base = Train(
+        options.data,
+        Path(),
+        text_column=options.text_column,
+        label_column=options.label_column,
+        class_names=options.class_names,
+        max_length=options.max_length,
+        examples=options.examples,
+        measure=False,
+        supernet=Supernet(plan=options.plan),
+    )
+    plan = "".join(map(str, options.plan))
+    return {
+        operator: [
+            replace(
+                base,
+                pooling=operator,
+                output=options.runs / f"{short_name(options.data)}-{operator}-{plan}-s{seed}",
+                loop=replace(options.recipe, seed=seed),
+            )
+            for seed in range(options.seeds)
+        ]
+        for operator in OPERATORS
+    }
+
+
+def operators(options: TextLatencyClaim, test: TextSplit) -> dict[str, dict[str, Any]]:
+    """Test accuracy of each pooling at the plan: mean and deviation over seeds, and milliseconds."""
+    found: dict[str, dict[str, Any]] = {}
+    last: dict[str, TextClassifier] = {}
+    for operator, recipes in operator_recipes(options).items():
+        values = []
+        for recipe in recipes:
+            train(recipe)
+            model = last[operator] = TextClassifier.from_pretrained(recipe.output)
+            values.append(accuracy(classify(model, test.texts, options.plan), test.labels))
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        found[operator] = {"accuracy": statistics.fmean(values), "std": spread, "n": len(values)}
+    for operator, model in last.items():
+        times = timing(model, {"plan": options.plan}, options.max_length, options.rounds)
+        found[operator]["latency_ms"] = times["plan"]["torch"]
+    return found
+
+
+# Searched plans against others -------------------------------------------------------------------------------------
+
+
+def other_plans(layers: int, shrink: int = 16) -> dict[str, Plan]:
+    """What a person would write down without a search; no fewer layers than the supernet was trained with."""
+    hand = {f"hand-made {i}": _plan(p, layers, shrink) for i, p in enumerate(seeds(layers, shrink)) if i}
+    hand |= {f"{depth} layers": (1,) * depth for depth in range(layers - 2, layers)}
+    return hand | {
+        "halved before every other layer": decoded([1, 0] * layers, layers, shrink),
+        "halved late": decoded([0] * (layers // 2) + [1] * layers, layers, shrink),
+    }
+
+
+def _plan(parameters: dict[str, int], layers: int, shrink: int) -> Plan:
+    return decoded([parameters[f"halvings{i}"] for i in range(layers)], parameters["depth"], shrink)
+
+
+def at_equal_latency(ours: list[Candidate], others: dict[str, Candidate]) -> Rows:
+    """For each other plan, the most accurate searched one that is as fast or faster."""
+    rows: Rows = {}
+    for name, other in others.items():
+        within = [c for c in ours if c.ms <= other.ms]
+        best = min(within, key=lambda c: c.error).error if within else None
+        rows[name] = {
+            "ms": other.ms,
+            "accuracy": 1 - other.error,
+            "searched": None if best is None else 1 - best,
+            "ahead": None if best is None else other.error - best,
+        }
+    return rows
+
+
+def searched_plans(model: TextClassifier, data: TextData, options: TextLatencyClaim) -> Rows:
+    """The front that validation chose, and plans that nobody searched, on test texts."""
+    test, table = subset(data.test, options.test), measure_table(model, "onnx")
+    sizes = [float(len(i)) for i in model.tokens.ids(test.texts, model.config.longest, model.config.ends)]
+    tokens = torch.tensor(sizes).quantile(torch.tensor(QUANTILES)).round().int().tolist()
+    measure = _measure(model, test, table, tokens)
+    ours = [measure(plan) for plan in dict.fromkeys(_front_of(model))]
+    return at_equal_latency(front(ours), {n: measure(p) for n, p in other_plans(model.config.layers).items()})
+
+
+def _front_of(model: TextClassifier) -> list[Plan]:
+    assert model.folder is not None
+    searched = read_metrics(model.folder).get("search") or {"front": []}
+    named = [facts.factors for facts in model.plans.values()]
+    return named + [tuple(entry["factors"]) for entry in searched["front"]]
+
+
+def _measure(
+    model: TextClassifier, test: TextSplit, table: LatencyTable, tokens: list[int]
+) -> Callable[[Plan], Candidate]:
+    def measure(plan: Plan) -> Candidate:
+        error = 1 - accuracy(classify(model, test.texts, plan), test.labels)
+        return Candidate(plan, error, table.predict(plan, tokens))
+
+    return measure
+
+
+# The command -------------------------------------------------------------------------------------------------------
+
+
+def run(options: TextLatencyClaim) -> None:
+    """Measure, train what is missing, print the tables and keep the numbers."""
+    data = load_texts(
+        options.data, text=options.text_column, label=options.label_column, classes=options.class_names
+    )
+    model, test = TextClassifier.from_pretrained(options.model), subset(data.test, options.test)
+    result: dict[str, Any] = {
+        "data": short_name(options.data),
+        "n": len(test),
+        "machine": machine(),
+        "commit": commit(),
+        "published": PUBLISHED,
+        **latencies(model, data, options.rounds),
+        "accuracy": accuracies(model, test),
+        "linear": linear(data, test, options.rounds),
+        "macs": {n: model.macs(n, typical_length(model, test.texts)) for n in model.plans},
+    }
+    for setting, times in result["milliseconds"].items():
+        show(setting, times, result)
+    if options.operators:
+        result["operators"] = {"plan": options.plan, "rows": operators(options, test)}
+        columns = {"accuracy": "{:.4f}", "std": "{:.4f}", "n": "{}", "latency_ms": "{:.2f}"}
+        markdown(result["operators"]["rows"], columns)
+    if options.searched:
+        result["searched"] = searched_plans(model, data, options)
+        markdown(result["searched"], dict.fromkeys(("ms", "accuracy", "searched", "ahead"), "{:.4f}"))
+    print("\nAs published, BERT-base on other data and machines")
+    markdown({**PUBLISHED}, {"speed_up": "{:.1f}x", "lost": "{:.1f} points"})
+    write(options.output or Path(f"benchmarks/results/text_latency_{result['data']}.json"), result)
+
+
+def show(setting: str, times: dict[str, dict[str, float]], result: dict[str, Any]) -> None:
+    """One setting's table: milliseconds, speed-ups, accuracy, and the linear model's row."""
+    print(f"\n{result['data']}, {setting}, {result['tokens']} tokens, {result['n']:,} test texts")
+    speed = ratios(times)
+    rows: Rows = {
+        name: {
+            **{f"{engine}, ms": ms for engine, ms in times[name].items()},
+            **speed[name],
+            "accuracy": result["accuracy"][name]["onnx"],
+            "int8 accuracy": result["accuracy"][name]["int8"],
+        }
+        for name in times
+    }
+    rows["TF-IDF, linear"] = {"onnx, ms": None, "accuracy": result["linear"]["accuracy"]}
+    if setting == "batch 1, 1 thread":
+        rows["TF-IDF, linear"]["torch, ms"] = result["linear"]["latency_ms"]
+    four = ("accuracy", "int8 accuracy")
+    markdown(rows, {c: "{:.4f}" if c in four else "{:.2f}" for c in rows["full"]})
+
+
+if __name__ == "__main__":
+    command(TextLatencyClaim, run)

@@ -1,0 +1,159 @@
+"""The search finds what there is to find, resumes, and is shared without losing a trial."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import multiprocessing
+from pathlib import Path
+
+import optuna
+import pytest
+from tinytext import LAYERS, model, reviews, write_csv
+
+from textclf import TextClassifier
+from textclf.bottleneck import Plan, lengths
+from textclf.latency import LatencyTable, at, measure_table
+from textclf.search import Candidate, Search, decoded, front, name_plans, open_storage, pareto
+from textclf.search import run as search
+from training.loop import RunError
+
+SHRINK, SKIP, DEPTH = 8, 1, 3
+
+
+def toy(plan: Plan) -> tuple[float, float]:
+    """Early shrinking hurts most; time is slots."""
+    hurt = sum(math.log2(factor) * (DEPTH - at) for at, factor in enumerate(plan)) + 2 * (DEPTH - len(plan))
+    return hurt, float(sum(lengths(65, plan)))
+
+
+def every_plan() -> list[Plan]:
+    found = set()
+    for depth in range(DEPTH - SKIP, DEPTH + 1):
+        for plan in itertools.product((1, 2, 4), repeat=depth):
+            if math.prod(plan) <= SHRINK:
+                found.add(plan)
+    return sorted(found)
+
+
+def test_finds_the_known_front() -> None:
+    true = front([Candidate(plan, *toy(plan)) for plan in every_plan()])
+    found = pareto(toy, DEPTH, trials=300, shrink=SHRINK, skip=SKIP)
+    assert {(c.error, c.ms) for c in found} == {(c.error, c.ms) for c in true}
+    assert len(true) > 4
+
+
+def test_front_leaves_the_beaten_out() -> None:
+    points = [(3.0, 1.0), (2.0, 2.0), (2.5, 3.0), (1.0, 4.0), (1.0, 5.0), (3.0, 1.0)]
+    kept = front([Candidate((1,), *point) for point in points])
+    assert [(c.error, c.ms) for c in kept] == [(3.0, 1.0), (2.0, 2.0), (1.0, 4.0)]
+
+
+def test_every_encoding_is_a_plan() -> None:
+    for halvings in itertools.product((0, 1, 2), repeat=3):
+        assert math.prod(decoded(halvings, 3, 4)) == min(4, 2 ** sum(halvings))
+    assert decoded([0, 2, 2, 1], 3, 8) == (1, 4, 2)
+
+
+def count_trials(journal: Path) -> int:
+    study = optuna.load_study(study_name="plans", storage=open_storage(str(journal)))
+    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
+
+
+def test_interrupted_search_resumes(tmp_path: Path) -> None:
+    journal, calls = tmp_path / "journal", []
+
+    def failing(plan: Plan) -> tuple[float, float]:
+        calls.append(plan)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return toy(plan)
+
+    with pytest.raises(KeyboardInterrupt):
+        pareto(failing, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
+    assert 5 <= count_trials(journal) < 20
+    pareto(toy, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
+    assert count_trials(journal) == 20
+    pareto(failing, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
+    assert len(calls) == 6  # finished: nothing is measured again
+
+
+def test_another_searchs_storage_is_refused(tmp_path: Path) -> None:
+    journal = str(tmp_path / "journal")
+    pareto(toy, DEPTH, trials=3, storage=journal, identity="one")
+    with pytest.raises(RunError, match="another search"):
+        pareto(toy, DEPTH, trials=3, storage=journal, identity="two")
+
+
+def worker(journal: str, log: str) -> None:
+    def logged(plan: Plan) -> tuple[float, float]:
+        with open(log, "a") as file:
+            file.write("1\n")
+        return toy(plan)
+
+    pareto(logged, DEPTH, trials=40, shrink=SHRINK, skip=SKIP, storage=journal, seed=None)
+
+
+def test_two_workers_share_a_search(tmp_path: Path) -> None:
+    journal, logs = tmp_path / "journal", [str(tmp_path / "a"), str(tmp_path / "b")]
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=worker, args=(str(journal), log)) for log in logs]
+    for process in workers:
+        process.start()
+    for process in workers:
+        process.join(90)
+        assert process.exitcode == 0
+    done = optuna.load_study(study_name="plans", storage=open_storage(str(journal))).trials
+    assert [trial.number for trial in done] == list(range(len(done)))
+    complete = [trial for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]
+    assert 40 <= len(complete) <= 41  # the other worker may have been in the middle of one
+    assert all(Path(log).read_text() for log in logs)
+
+
+def test_names_follow_the_front() -> None:
+    full = Candidate((1, 1), 0.10, 10.0)
+    points = [(0.30, 1.0), (0.115, 3.0), (0.104, 4.0), (0.10, 6.0), (0.09, 8.0)]
+    every = [Candidate((1,), *point) for point in points]
+    named = name_plans(every, full, 0.005)
+    assert [named[n].ms for n in ("full", "accurate", "balanced", "fastest")] == [10, 6, 4, 3]
+    assert name_plans(every, full, 0.005, budget_ms=8.5)["balanced"].ms == 8
+    assert name_plans(every, full, 0.005, budget_ms=0.1)["balanced"].ms == 1  # as near as it gets
+    assert name_plans([], full, 0.005)["balanced"] == full
+
+
+def test_table_adds_up_and_interpolates() -> None:
+    line = tuple((n, float(n)) for n in (1, 17, 65))
+    table = LatencyTable("torch", ((1, 1.0), (65, 1.0)), line, {2: ((1, 0.5), (65, 0.5)), 4: line})
+    assert at(line, 41) == pytest.approx(41)
+    assert at(line, 129) == pytest.approx(129)
+    assert table.predict((1, 2, 1), [65]) == pytest.approx(1 + 65 + 0.5 + 33 + 33)
+
+
+def test_measured_table_orders_lengths() -> None:
+    table = measure_table(model(), "torch", rounds=2)
+    assert all(ms > 0 for _, ms in table.layer)
+    assert table.layer[-1][0] >= 64
+    assert set(table.pool) == {2, 4}
+
+
+def test_the_command_names_plans(tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "reviews.csv", 200)
+    folder = model().save_pretrained(tmp_path / "model", metrics={"training": {"seed": 0}})
+    options = Search(str(folder), str(data), trials=12, texts=16, final=20, shrink=4, skip=1, engine="torch")
+    search(options)
+    loaded = TextClassifier.from_pretrained(folder)
+    assert set(loaded.plans) == {"full", "accurate", "balanced", "fastest"}
+    facts = loaded.plans["fastest"]
+    assert facts.accuracy is not None
+    assert facts.macs is not None
+    full = loaded.plans["full"]
+    assert full.macs is not None
+    assert facts.macs <= full.macs
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["training"] == {"seed": 0}
+    assert metrics["search"]["front"][0]["factors"] == [1] * LAYERS
+    texts = reviews(4)[0]
+    for name in loaded.plans:
+        graphs = loaded.predict(texts, name, "onnx")
+        assert (graphs - loaded.predict(texts, name, "torch")).abs().max() < 1e-4

@@ -1,0 +1,195 @@
+"""Length bottlenecks: ways to make k neighbouring slots of a sequence into one, and the plans that place them.
+
+A *plan* is a tuple of factors (1, 2 or 4), one for each layer that runs, applied before it: ``(1, 2, 1, 2, 1, 1)``
+halves before the second and the fourth layer, ``(4, 1, 1)`` quarters at once and runs three layers only. Every length
+follows from the padded length of the input, so a plan's savings hold in batches, in ONNX and in int8.
+
+Four operators, all on the slots after [CLS], which is never pooled:
+
+- ``learned``: a weighted mean over each window; the weights are a softmax of a score of the content and the position
+  in the window. Both start at zero: a mean. (After Funnel-Transformer's pooling, Dai et al. 2020, arXiv:2006.03236.)
+- ``mean``: the same without anything learned.
+- ``merge``: every second slot joins the most similar of the others (ToMe, Bolya et al. 2023, arXiv:2210.09461), here
+  compared by hidden state, because the layer's keys do not exist yet.
+- ``topk``: the slots with the highest scores stay, the others are dropped (as PoWER-BERT, Goyal et al. 2020,
+  arXiv:2001.08950, with a learned score beside the similarity to [CLS]).
+
+What a text gets does not depend on its padding: windows are counted from the first token, padding has weight 0, and
+how many slots ``merge`` and ``topk`` keep follows from the text's own tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Plan = tuple[int, ...]
+Operator = Literal["learned", "mean", "merge", "topk"]
+OPERATORS: tuple[Operator, ...] = ("learned", "mean", "merge", "topk")
+FACTORS = (1, 2, 4)
+LIMIT = 64  # of a plan's total factor: inputs are padded to a multiple of it
+
+
+class Shrunk(NamedTuple):
+    """A shortened sequence and where it came from.
+
+    ``flow[b, s, l]`` is the weight of slot l in the new slot s; rows of real slots sum to 1 (``topk``: a single 1).
+    """
+
+    x: Tensor  # (B, S, H)
+    size: Tensor  # (B, S)
+    flow: Tensor  # (B, S, L)
+
+
+def check_plan(factors: Iterable[int], layers: int) -> Plan:
+    """The plan as a tuple; ``ValueError`` if these are no factors for an encoder of ``layers`` layers."""
+    plan = tuple(int(f) for f in factors)
+    if not 1 <= len(plan) <= layers or not set(plan) <= set(FACTORS):
+        raise ValueError(f"a plan is 1 to {layers} factors of {FACTORS}, one a layer, not {plan}")
+    if math.prod(plan) > LIMIT:
+        raise ValueError(f"plan {plan} shrinks by {math.prod(plan)}, more than {LIMIT}")
+    return plan
+
+
+def padded_length(tokens: int, plan: Plan) -> int:
+    """The shortest length that holds ``tokens`` ([CLS] and more) and that the plan divides without a rest."""
+    total = math.prod(plan)
+    return 1 + math.ceil(max(tokens - 1, 1) / total) * total
+
+
+def lengths(tokens: int, plan: Plan) -> tuple[int, ...]:
+    """Slots in each layer that runs, [CLS] included, for a text of ``tokens`` tokens."""
+    rest, found = padded_length(tokens, plan) - 1, []
+    for factor in plan:
+        rest //= factor
+        found.append(1 + rest)
+    return tuple(found)
+
+
+class Bottleneck(nn.Module):
+    """Shrinks a sequence by 1, 2 or 4 before one layer.
+
+    Args:
+        hidden: numbers a slot.
+        operator: one of ``OPERATORS``.
+    """
+
+    def __init__(self, hidden: int, operator: Operator = "learned") -> None:
+        super().__init__()
+        if operator not in OPERATORS:
+            raise ValueError(f"unknown pooling {operator!r}: choose one of {', '.join(OPERATORS)}")
+        self.operator = operator
+        learns = operator in ("learned", "topk")
+        self.score = nn.Linear(hidden, 1, bias=False) if learns else None
+        if self.score is not None:
+            nn.init.zeros_(self.score.weight)
+        self.place = (
+            nn.ParameterDict({str(k): nn.Parameter(torch.zeros(k)) for k in FACTORS if k > 1})
+            if operator == "learned"
+            else None
+        )
+
+    def forward(self, x: Tensor, size: Tensor, factor: int) -> tuple[Tensor, Tensor]:
+        """``x`` (B, 1 + L, H), ``size`` (B, 1 + L) -> (B, 1 + L / factor, H), (B, 1 + L / factor)."""
+        if factor == 1:
+            return x, size
+        if self.operator in ("learned", "mean"):  # without the matrix that `flow` needs
+            weights = self.window_weights(x, size, factor)
+            slots = pool(x[:, 1:], weights), pooled_size(size[:, 1:], factor)
+        else:
+            slots = self.shrink(x, size, factor)[:2]
+        return torch.cat([x[:, :1], slots[0]], 1), torch.cat([size[:, :1], slots[1]], 1)
+
+    def flow(self, x: Tensor, size: Tensor, factor: int) -> Tensor:
+        """How the slots flow together, ``(B, 1 + L / factor, 1 + L)``; arguments as for ``forward``."""
+        if factor == 1:
+            return torch.eye(x.shape[1], device=x.device).expand(len(x), -1, -1)
+        if self.operator in ("learned", "mean"):
+            inner = window_flow(self.window_weights(x, size, factor))
+        else:
+            inner = self.shrink(x, size, factor).flow
+        return F.pad(inner, (1, 0, 1, 0)) + F.pad(x.new_ones(1, 1), (0, inner.shape[2], 0, inner.shape[1]))
+
+    def window_weights(self, x: Tensor, size: Tensor, factor: int) -> Tensor:
+        """``(B, L / factor, factor)``."""
+        score = x.new_zeros(x[:, 1:, 0].shape) if self.score is None else self.score(x[:, 1:])[..., 0]
+        score = score.unflatten(1, (-1, factor))
+        if self.place is not None:
+            score = score + self.place[str(factor)]
+        return window_weights(score, size[:, 1:].unflatten(1, (-1, factor)))
+
+    def shrink(self, x: Tensor, size: Tensor, factor: int) -> Shrunk:
+        """``merge`` and ``topk`` on the slots after [CLS]."""
+        if self.score is not None:
+            learned = self.score(x[:, 1:])[..., 0]
+            alike = (x[:, 1:] * x[:, :1]).sum(-1) / math.sqrt(x.shape[-1])
+            # The gate starts at 1 and is how the choice, which has no gradient, learns.
+            return select(x[:, 1:] * (2 * learned.sigmoid())[..., None], size[:, 1:], alike + learned, factor)
+        first = merge(x[:, 1:], size[:, 1:])
+        if factor == 2:
+            return first
+        second = merge(first.x, first.size)
+        return second._replace(flow=second.flow @ first.flow)
+
+
+# Pure functions ----------------------------------------------------------------------------------------------------
+
+
+def window_weights(score: Tensor, size: Tensor) -> Tensor:
+    """Softmax of ``score + log size`` over each window, ``(B, S, k)`` both; padding gets exactly 0.
+
+    A window of nothing but padding is spread evenly: its size, 0, keeps anyone from looking at it.
+    """
+    empty = size.sum(-1, keepdim=True) == 0
+    return (score + (size + empty).log()).softmax(-1)
+
+
+def pool(x: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of windows: ``x`` (B, L, H), ``weights`` (B, S, k) -> (B, S, H)."""
+    return (weights[..., None].to(x.dtype) * x.unflatten(1, (-1, weights.shape[-1]))).sum(2)
+
+
+def pooled_size(size: Tensor, factor: int) -> Tensor:
+    """Tokens of each window: (B, L) -> (B, L / factor)."""
+    return size.unflatten(1, (-1, factor)).sum(-1)
+
+
+def window_flow(weights: Tensor) -> Tensor:
+    """Window weights (B, S, k) as a matrix (B, S, S * k)."""
+    _, slots, k = weights.shape
+    same = torch.eye(slots, device=weights.device, dtype=weights.dtype)
+    return (weights[:, :, None] * same[..., None]).reshape(-1, slots, slots * k)
+
+
+def merge(x: Tensor, size: Tensor) -> Shrunk:
+    """Slots 1, 3, 5, ... each join the most similar of 0, 2, 4, ..., as a mean weighted by size.
+
+    ``x`` (B, L, H), ``size`` (B, L) with even L -> L / 2 slots, of which a text of n slots uses ceil(n / 2).
+    """
+    unit = F.normalize(x.float(), dim=-1)
+    likeness = unit[:, 1::2] @ unit[:, ::2].transpose(1, 2)  # (B, L/2 joining, L/2 staying)
+    likeness = likeness.masked_fill(size[:, None, ::2] == 0, -2.0)  # nobody joins padding
+    host = F.one_hot(likeness.argmax(-1), likeness.shape[-1]).transpose(1, 2)  # (B, staying, joining)
+    kept = torch.eye(host.shape[1], device=x.device).expand_as(host) * size[:, ::2, None]
+    mass = torch.stack([kept, host * size[:, None, 1::2]], -1).flatten(2)  # (B, staying, L)
+    total = mass.sum(-1)
+    flow = mass / total.clamp(min=1)[..., None]
+    return Shrunk(flow.to(x.dtype) @ x, total, flow)
+
+
+def select(x: Tensor, size: Tensor, score: Tensor, factor: int) -> Shrunk:
+    """The ceil(n / factor) best scored of a text's n slots, in their order: (B, L, H) -> (B, L / factor, H)."""
+    length = x.shape[1]
+    real = size > 0
+    best = score.masked_fill(~real, -torch.inf).topk(length // factor, 1).indices
+    wanted = (real.sum(1, keepdim=True) + factor - 1) // factor
+    rank = torch.arange(length // factor, device=x.device)
+    chosen = torch.where(rank < wanted, best, length).sort(1).values  # the slots left over come last
+    used = chosen < length
+    flow = F.one_hot(chosen, length + 1)[..., :length].to(x.dtype)
+    return Shrunk(flow @ x, used * (flow @ size[..., None].to(x.dtype))[..., 0].to(size.dtype), flow)

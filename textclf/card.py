@@ -1,0 +1,96 @@
+"""The model card: what the folder holds, what was measured, what the data's terms are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textclf.model import TextConfig
+
+CARD = """---
+library_name: textclf
+license: apache-2.0
+pipeline_tag: text-classification
+tags: [text-classification, efficient-inference]
+---
+
+# {name}
+
+A text classifier ({classes}) that shortens the sequence between its layers: {layers} layers of width {hidden},
+{pooling} bottlenecks, {vocabulary:,} tokens of vocabulary, texts of up to {longest} tokens, {parameters:,} parameters.
+Trained on {data}.{terms}
+
+```python
+from textclf import TextClassifier
+
+model = TextClassifier.from_pretrained("{name}")
+model.predict(["..."], plan="{plan}")  # (1, {count}) probabilities of model.classes
+```
+
+## Measured
+
+{n:,} test texts; a text of {tokens} tokens, batch 1, one thread. `python -m textclf.evaluate` writes every number to
+`metrics.json`.
+
+{table}
+
+{training}
+
+## Limits
+
+English, and texts like those it was trained on; what is beyond {longest} tokens is not read. Probabilities are those of
+a network that was never told what it does not know.
+"""
+
+ENGINES = {"torch": "PyTorch, ms", "onnx": "ONNX Runtime, ms", "int8": "int8, ms"}
+
+
+def measured_table(test: dict[str, Any]) -> str:
+    """One row a plan and one for the linear model, as Markdown."""
+    engines = [e for e in ENGINES if any(e in facts["latency_ms"] for facts in test["plans"].values())]
+    head = ["plan", "slots a layer", "accuracy", "nats", "MACs", *(ENGINES[e] for e in engines)]
+    rows = [head, ["---"] * len(head)]
+    for name, facts in test["plans"].items():
+        slots = " ".join(map(str, facts["lengths"]))
+        times = [f"{facts['latency_ms'][e]:.2f}" if e in facts["latency_ms"] else "-" for e in engines]
+        rows.append(
+            [name, slots, f"{facts['accuracy']:.4f}", f"{facts['nll']:.3f}", f"{facts['macs']:,}", *times]
+        )
+    if linear := test.get("linear"):
+        blank = ["-"] * (len(engines) - 1)
+        rows.append(
+            [
+                "TF-IDF, linear",
+                "-",
+                f"{linear['accuracy']:.4f}",
+                "-",
+                "-",
+                f"{linear['latency_ms']:.2f}",
+                *blank,
+            ]
+        )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def model_card(name: str, config: TextConfig, result: dict[str, Any]) -> str:
+    """README.md of a model folder."""
+    test, training = result["test"], result.get("training") or {}
+    time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs, {texts:,} texts)."
+    listed = ", ".join(config.classes[:8]) + (", ..." if len(config.classes) > 8 else "")
+    return CARD.format(
+        name=name,
+        classes=listed,
+        layers=config.layers,
+        hidden=config.hidden,
+        pooling=config.pooling,
+        vocabulary=config.vocabulary,
+        longest=config.longest,
+        parameters=test["parameters"],
+        data=result["data"],
+        terms=f" Terms of the data: {result['terms']}." if result.get("terms") else "",
+        plan="balanced" if "balanced" in test["plans"] else "full",
+        count=len(config.classes),
+        n=test["n"],
+        tokens=test["tokens"],
+        table=measured_table(test),
+        training=time.format(**training) if training else "",
+    )

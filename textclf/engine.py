@@ -1,0 +1,47 @@
+"""Running an exported plan in ONNX Runtime, where a model's folder has one.
+
+A graph is a small file; its weights are the folder's ``model.safetensors``, read by offset, so every plan in float32
+and in int8 is the same 40 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Precision = Literal["float32", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
+Run = Callable[[Tensor, Tensor], Tensor]  # ids (B, N) int64 and mask (B, N) float -> logits (B, K)
+
+
+def graph_path(folder: Path, plan: str, precision: Precision) -> Path:
+    """Where the graph of a named plan is or would be: beside the weights that it reads."""
+    return folder / f"{plan}.{precision}.onnx"
+
+
+@lru_cache(maxsize=8)
+def session(path: Path, threads: int, changed: float) -> Run:
+    """A graph as a function; ``changed`` is its time stamp, so that a new export is a new session."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    loaded = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(ids: Tensor, mask: Tensor) -> Tensor:
+        (logits,) = loaded.run(None, {"ids": ids.numpy(), "mask": mask.numpy()})
+        return torch.from_numpy(logits)
+
+    return run
+
+
+def load(folder: Path, plan: str, precision: Precision = "float32", threads: int | None = None) -> Run:
+    """The session of a plan; ``FileNotFoundError`` if it was never exported."""
+    path = graph_path(folder, plan, precision)
+    return session(path, threads or torch.get_num_threads(), path.stat().st_mtime)

@@ -1,0 +1,234 @@
+"""Measure a text classifier's plans on test texts, beside a linear model on TF-IDF.
+
+    python -m textclf.evaluate runs/reviews --data reviews.csv
+
+Writes ``metrics.json`` (every number with its n) and the model card into the model's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+import tyro
+from torch import Tensor
+
+from textclf.bottleneck import Plan, lengths, padded_length
+from textclf.card import model_card
+from textclf.engine import PRECISIONS, graph_path
+from textclf.model import Engine, TextClassifier
+from textclf.tokens import batch
+from training.command import command
+from training.measure import commit, compare, machine, parameters
+from training.texts import TextData, TextSplit, load_texts, subset
+from weights.checkpoint import METRICS
+
+BATCH = 64
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of the linear model's regularisation; validation chooses
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a model folder on a data set's test split.
+
+    Args:
+        model: folder, shipped name or Hub repository.
+        data: data set: name, file or folder, as for training.
+        text_column: columns of the text, joined by a space.
+        label_column: column of the label.
+        class_names: names for the labels, in their order.
+        test: how many test texts, at most.
+        linear: also train the TF-IDF baseline.
+        rounds: of timing, in which every plan has its turn.
+        seed: of the data's split, as in training.
+        terms: terms of use of the data, for the card; known for data sets by name.
+        output: folder for the results; the model's own if left out.
+    """
+
+    model: Annotated[str, tyro.conf.Positional]
+    data: str
+    text_column: tuple[str, ...] = ()
+    label_column: str | None = None
+    class_names: tuple[str, ...] = ()
+    test: int = 25_000
+    linear: bool = True
+    rounds: int = 10
+    seed: int = 0
+    terms: str | None = None
+    output: Path | None = None
+
+
+def classify(
+    model: TextClassifier, texts: Sequence[str], plan: str | Iterable[int], engine: Engine = "torch"
+) -> Tensor:
+    """Log probabilities ``(N, K)``."""
+    return model.predict(texts, plan, engine, BATCH).clamp(min=1e-9).log()
+
+
+def accuracy(scores: Tensor, labels: Tensor) -> float:
+    """Share of texts whose highest score is their label's."""
+    return float((scores.argmax(-1) == labels).float().mean())
+
+
+def calibration_error(log_p: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017, arXiv:1706.04599): |confidence - accuracy| over equal bins."""
+    confidence, predicted = log_p.exp().max(-1)
+    right = (predicted == labels).float()
+    place = (confidence * bins).long().clamp(max=bins - 1)
+    gap = torch.zeros(bins).index_add(0, place, confidence - right)
+    return float(gap.abs().sum() / len(labels))
+
+
+def scores(log_p: Tensor, labels: Tensor) -> dict[str, float]:
+    """Accuracy with its standard error, negative log likelihood in nats, and calibration error."""
+    right = accuracy(log_p, labels)
+    return {
+        "accuracy": right,
+        "accuracy_std_error": math.sqrt(right * (1 - right) / len(labels)),
+        "nll": float(F.nll_loss(log_p, labels)),
+        "calibration_error": calibration_error(log_p, labels),
+    }
+
+
+def typical_length(model: TextClassifier, texts: Sequence[str]) -> int:
+    """Median number of tokens that the model reads of a text."""
+    pieces = model.tokens.ids(texts, model.config.longest, model.config.ends)
+    return int(torch.tensor([float(len(p)) for p in pieces]).median())
+
+
+def example(model: TextClassifier, plan: Plan, tokens: int, size: int = 1) -> tuple[Tensor, Tensor]:
+    """Random ids and mask of ``size`` texts, to time a plan with."""
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randint(len(model.tokens), (tokens,), generator=generator) for _ in range(size)]
+    return batch(rows, padded_length(tokens, plan))
+
+
+def timing(
+    model: TextClassifier, plans: dict[str, Plan], tokens: int, rounds: int, size: int = 1, threads: int = 1
+) -> dict[str, dict[str, float]]:
+    """Median milliseconds of each named plan in every engine there is, in turns: plan -> engine -> ms."""
+    runs: dict[str, Callable[[], object]] = {}
+    for name, plan in plans.items():
+        inputs = example(model, plan, tokens, size)
+        for engine in _engines(model, name):
+            runner = model.runner(name if name in model.plans else plan, engine, threads)
+            runs[f"{name}/{engine}"] = lambda runner=runner, inputs=inputs: runner(*inputs)  # type: ignore[misc]
+    found: dict[str, dict[str, float]] = {}
+    for key, latency in compare(runs, rounds=rounds, repeats=3, threads=threads).items():
+        name, _, used = key.rpartition("/")
+        found.setdefault(name, {})[used] = latency.median_ms
+    return found
+
+
+def _engines(model: TextClassifier, plan: str) -> list[Engine]:
+    there = [p for p in PRECISIONS if model.folder and graph_path(model.folder, plan, p).is_file()]
+    exported: list[Engine] = ["int8" if p == "int8" else "onnx" for p in there]
+    return ["torch", *exported]
+
+
+# The linear baseline -----------------------------------------------------------------------------------------------
+
+
+def linear_model(data: TextData) -> tuple[Callable[[Sequence[str]], Any], dict[str, Any]]:
+    """TF-IDF of words and pairs with a linear support vector machine, its strength chosen on validation.
+
+    Returns the function from texts to class indices and what was chosen.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.svm import LinearSVC
+
+    features = TfidfVectorizer(
+        ngram_range=(1, 2), min_df=min(2, max(1, len(data.train) // 100)), sublinear_tf=True
+    )
+    train, held = features.fit_transform(data.train.texts), features.transform(data.validation.texts)
+    fitted = {c: LinearSVC(C=c, random_state=0).fit(train, data.train.labels.numpy()) for c in STRENGTHS}
+    right = {c: float(m.score(held, data.validation.labels.numpy())) for c, m in fitted.items()}
+    best = max(right, key=right.__getitem__)
+    chosen = {"C": best, "validation_accuracy": right[best], "features": len(features.vocabulary_)}
+    return lambda texts: fitted[best].predict(features.transform(texts)), chosen
+
+
+def linear_baseline(data: TextData, test: TextSplit, rounds: int = 10) -> dict[str, Any]:
+    """Accuracy and milliseconds a text (its features included) of :func:`linear_model`."""
+    classify_texts, chosen = linear_model(data)
+    right = float((torch.as_tensor(classify_texts(test.texts)) == test.labels).float().mean())
+    text = sorted(test.texts, key=len)[len(test) // 2]
+    time = compare({"linear": lambda: classify_texts([text])}, rounds=rounds)["linear"]
+    return {**chosen, "accuracy": right, "n": len(test), "latency_ms": time.median_ms}
+
+
+# The command -------------------------------------------------------------------------------------------------------
+
+
+def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[str, Any]:
+    """Every number on the model card, as ``metrics.json`` holds them."""
+    test = subset(data.test, options.test)
+    tokens = typical_length(model, test.texts)
+    plans = {name: facts.factors for name, facts in model.plans.items()}
+    times = timing(model, plans, tokens, options.rounds)
+    found: dict[str, Any] = {}
+    for name, plan in plans.items():
+        found[name] = {
+            "factors": plan,
+            "lengths": lengths(tokens, plan),
+            "macs": model.macs(plan, tokens),
+            "latency_ms": times[name],
+            **scores(classify(model, test.texts, name, "auto"), test.labels),
+        }
+        if "int8" in times[name]:
+            found[name]["int8"] = scores(classify(model, test.texts, name, "int8"), test.labels)
+    result: dict[str, Any] = {
+        "n": len(test),
+        "tokens": tokens,
+        "plans": found,
+        "parameters": parameters(model),
+    }
+    if options.linear:
+        result["linear"] = linear_baseline(data, test, options.rounds)
+    return result
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """``metrics.json`` of a model folder; empty where there is none."""
+    path = folder / METRICS
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def run(options: Evaluate) -> dict[str, Any]:
+    """Evaluate a folder and write the results beside its weights; returns the metrics."""
+    model = TextClassifier.from_pretrained(options.model)
+    folder = options.output or model.folder or Path(options.model)
+    data = load_texts(
+        options.data,
+        text=options.text_column,
+        label=options.label_column,
+        classes=options.class_names,
+        seed=options.seed,
+    )
+    if data.classes != model.classes:
+        raise ValueError(
+            f"{options.model} knows the classes {model.classes[:5]}, the data {data.classes[:5]}"
+        )
+    known = read_metrics(folder)
+    result: dict[str, Any] = {
+        **{key: known[key] for key in ("training", "search") if key in known},
+        "data": data.name,
+        "terms": options.terms or data.terms,
+        "test": evaluate(model, data, options),
+        "machine": machine(),
+        "commit": commit(),
+    }
+    model.save_pretrained(
+        folder, half=True, metrics=result, card=model_card(folder.name, model.config, result)
+    )
+    return result
+
+
+if __name__ == "__main__":
+    command(Evaluate, run)

@@ -1,0 +1,133 @@
+"""What a layer costs at each length on this machine, and with it the latency of any plan without running it.
+
+    plan's time = edge(N) + sum over layers of [pool(length before, factor) + layer(length after)]
+
+Additive within some 15 % for one engine, which is enough to search with; what the search finds is timed as a whole.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from textclf.bottleneck import FACTORS, Plan, lengths, padded_length
+from textclf.evaluate import example
+from textclf.export import in_session, quantize, traced
+from textclf.model import Engine, OnePlan, TextClassifier
+from training.measure import compare
+
+Curve = tuple[tuple[int, float], ...]  # (length, milliseconds), lengths rising
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Milliseconds of one text, batch 1, one thread, by length.
+
+    Args:
+        engine: that they were measured in.
+        edge: embeddings and head, by input length.
+        layer: one transformer layer, by its length.
+        pool: factor -> one bottleneck, by the length before it.
+    """
+
+    engine: str
+    edge: Curve
+    layer: Curve
+    pool: dict[int, Curve]
+
+    def predict(self, plan: Plan, tokens: Iterable[int]) -> float:
+        """Mean milliseconds of a plan over texts of these numbers of tokens."""
+        times = [self._predict(plan, n) for n in tokens]
+        return sum(times) / len(times)
+
+    def _predict(self, plan: Plan, tokens: int) -> float:
+        before = padded_length(tokens, plan)
+        total = at(self.edge, before)
+        for factor, after in zip(plan, lengths(tokens, plan), strict=True):
+            if factor > 1:
+                total += at(self.pool[factor], before)
+            total += at(self.layer, after)
+            before = after
+        return total
+
+
+def at(curve: Curve, length: int) -> float:
+    """Milliseconds at a length, on the line between its measured neighbours (or through the nearest two)."""
+    place = bisect.bisect_left([n for n, _ in curve], length)
+    right = min(max(place, 1), len(curve) - 1)
+    (a, low), (b, high) = curve[right - 1], curve[right]
+    return max(0.0, low + (high - low) * (length - a) / (b - a))
+
+
+class OneLayer(nn.Module):
+    """The first layer of a model, for a clock."""
+
+    def __init__(self, model: TextClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, size: Tensor) -> Tensor:
+        """``x`` (B, S, H) -> (B, S, H)."""
+        y: Tensor = self.model.encoder.layers[0](x, size.log())
+        return y
+
+
+class OnePool(nn.Module):
+    """The first bottleneck of a model, for a clock."""
+
+    def __init__(self, model: TextClassifier, factor: int) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+
+    def forward(self, x: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+        """``x`` (B, L, H) -> (B, S, H)."""
+        y: tuple[Tensor, Tensor] = self.model.bottlenecks[0](x, size, self.factor)
+        return y
+
+
+def measure_table(model: TextClassifier, engine: Engine, rounds: int = 5) -> LatencyTable:
+    """Time the parts of a model at lengths 1 + 4, 8, 16, ... up to its longest text, in turns."""
+    top = padded_length(model.config.longest, (4,))
+    grid = [1 + 2**i for i in range(2, 14) if 2**i < top - 1] + [top]
+    runs: dict[str, Callable[[], object]] = {}
+    parts: dict[str, nn.Module] = {"layer": OneLayer(model)}
+    parts |= {f"pool{k}": OnePool(model, k) for k in FACTORS if k > 1}
+    for name, part in parts.items():
+        run = callable_in(part, model, hidden_states(model, 17), ("x", "size"), engine)
+        for n in grid:
+            inputs = hidden_states(model, n)
+            runs[f"{name}@{n}"] = lambda run=run, inputs=inputs: run(*inputs)  # type: ignore[misc]
+    whole = callable_in(OnePlan(model, (1,)), model, example(model, (1,), 17), ("ids", "mask"), engine)
+    for n in grid:
+        inputs = example(model, (1,), n)
+        runs[f"whole@{n}"] = lambda inputs=inputs: whole(*inputs)  # type: ignore[misc]
+    times = {key: t.median_ms for key, t in compare(runs, rounds=rounds, repeats=3).items()}
+
+    def curve(name: str) -> Curve:
+        return tuple((n, times[f"{name}@{n}"]) for n in grid)
+
+    layer = curve("layer")
+    edge = tuple((n, max(0.0, t - at(layer, n))) for n, t in curve("whole"))
+    return LatencyTable(engine, edge, layer, {k: curve(f"pool{k}") for k in FACTORS if k > 1})
+
+
+def hidden_states(model: TextClassifier, length: int) -> tuple[Tensor, Tensor]:
+    """Noise in place of a text's hidden states, and sizes of 1."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(1, length, model.config.hidden, generator=generator), torch.ones(1, length)
+
+
+def callable_in(
+    part: nn.Module, model: TextClassifier, inputs: tuple[Tensor, ...], names: Sequence[str], engine: Engine
+) -> Callable[..., object]:
+    """A part of a model as a function in an engine, on one thread; its sequence length stays free."""
+    if engine == "torch":
+        return part.eval()
+    graph = traced(part, inputs, names)
+    if engine == "int8":
+        quantize(graph, model)
+    return in_session(graph.SerializeToString())

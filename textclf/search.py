@@ -1,0 +1,340 @@
+"""Search the length plans that fit a data set and a latency budget.
+
+    python -m textclf.search runs/reviews --data reviews.csv --budget-ms 5
+
+NSGA-II (Deb et al. 2002, via Optuna) over one factor a layer and the depth, minimising validation error and latency as
+the machine's own table predicts it. The front is then timed as a whole and measured on all validation texts, and four
+names are given: ``full``, ``accurate``, ``balanced`` and ``fastest``. With ``--storage`` the same command continues an
+interrupted search, and run several times at once it shares one search among processes or machines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import optuna
+import torch
+import tyro
+from optuna.samplers import NSGAIISampler
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import MaxTrialsCallback
+from optuna.trial import FrozenTrial, TrialState
+
+from textclf.bottleneck import Plan
+from textclf.engine import PRECISIONS, graph_path
+from textclf.evaluate import accuracy, classify, example, read_metrics, typical_length
+from textclf.export import export
+from textclf.latency import LatencyTable, callable_in, measure_table
+from textclf.model import Engine, OnePlan, PlanFacts, TextClassifier
+from training.command import command
+from training.loop import RunError
+from training.measure import compare, machine
+from training.texts import TextSplit, load_texts, subset
+
+Objective = Callable[[Plan], tuple[float, float]]  # plan -> (error, milliseconds)
+FRONT = 10  # plans of the front that are timed as a whole
+QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of text lengths that latency is the mean over
+
+
+@dataclass(frozen=True)
+class Search:
+    """Search a trained model's plans and name the best in its folder.
+
+    Args:
+        model: folder of a model trained by ``textclf.train``.
+        data: data set it was trained on.
+        text_column: columns of the text, joined by a space.
+        label_column: column of the label.
+        class_names: names for the labels, in their order.
+        trials: plans to try, those of other workers and of an interrupted search included.
+        texts: validation texts that every plan is tried on.
+        final: validation texts that the front is measured on.
+        engine: whose time counts: onnx (float32), int8 or torch.
+        budget_ms: milliseconds that "balanced" may take; the most accurate plan within is chosen.
+        max_loss: accuracy that "balanced" may lose on validation where there is no budget.
+        shrink: largest total factor of a plan; no more than it was trained with.
+        skip: how many of the last layers a plan may leave out; no more than it was trained with.
+        storage: journal file, or an address like sqlite:///file or postgresql://host/name; in memory if left out.
+        export: write the ONNX graphs of the named plans.
+        seed: of the search and the data's split.
+    """
+
+    model: Annotated[str, tyro.conf.Positional]
+    data: str
+    text_column: tuple[str, ...] = ()
+    label_column: str | None = None
+    class_names: tuple[str, ...] = ()
+    trials: int = 120
+    texts: int = 400
+    final: int = 1000
+    engine: Engine = "onnx"
+    budget_ms: float | None = None
+    max_loss: float = 0.005
+    shrink: int = 16
+    skip: int = 2
+    storage: str | None = None
+    export: bool = True
+    seed: int = 0
+
+
+class Candidate(NamedTuple):
+    """A plan and what it was measured at."""
+
+    plan: Plan
+    error: float
+    ms: float
+
+
+# The space ---------------------------------------------------------------------------------------------------------
+
+
+def decoded(halvings: Sequence[int], depth: int, shrink: int) -> Plan:
+    """A plan from free numbers: halvings beyond the total ``shrink`` are left out from the end."""
+    room, plan = int(math.log2(shrink)), []
+    for wanted in halvings[:depth]:
+        plan.append(2 ** min(wanted, room))
+        room -= min(wanted, room)
+    return tuple(plan)
+
+
+def seeds(layers: int, shrink: int) -> list[dict[str, int]]:
+    """Where the search starts: the full encoder and plans that a person would try."""
+    top = int(math.log2(shrink))
+    spread = [[1 if i < n else 0 for i in range(layers)] for n in range(min(top, layers) + 1)]
+    single = [[2 if i == at else 0 for i in range(layers)] for at in range(layers) if top >= 2]
+    return [_parameters(halvings, layers) for halvings in (*spread, *single)]
+
+
+def _parameters(halvings: Sequence[int], depth: int) -> dict[str, int]:
+    return {"depth": depth, **{f"halvings{i}": h for i, h in enumerate(halvings)}}
+
+
+def suggested(trial: optuna.Trial, layers: int, shrink: int, skip: int) -> Plan:
+    """The plan that Optuna wants to see next."""
+    depth = trial.suggest_int("depth", max(1, layers - skip), layers)
+    halvings = [trial.suggest_int(f"halvings{i}", 0, 2) for i in range(layers)]
+    return decoded(halvings, depth, shrink)
+
+
+def open_storage(address: str | None) -> BaseStorage | str | None:
+    """Optuna's storage for an address: a journal file, a database, or memory for None."""
+    if address is None or "://" in address:
+        return address
+    Path(address).parent.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(address))
+
+
+def pareto(
+    objective: Objective,
+    layers: int,
+    *,
+    trials: int,
+    shrink: int = 16,
+    skip: int = 2,
+    storage: str | None = None,
+    identity: str = "",
+    seed: int | None = 0,
+) -> list[Candidate]:
+    """The front of plans that no other tried plan beats in both objectives, fastest first.
+
+    Args:
+        objective: measures a plan; called once for each.
+        layers: of the encoder.
+        trials: plans to try in all, by every worker on this storage together.
+        shrink, skip: see :class:`Search`.
+        storage: see :func:`open_storage`.
+        identity: of what is searched; a storage that holds another search is refused.
+        seed: of this worker; None differs from worker to worker.
+
+    Raises:
+        RunError: the storage holds another search.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=open_storage(storage),
+        study_name="plans",
+        load_if_exists=True,
+        directions=["minimize", "minimize"],
+        sampler=NSGAIISampler(population_size=min(40, max(4, trials // 5)), seed=seed),
+    )
+    wanted = f"{identity} {layers} {shrink} {skip}"
+    if study.user_attrs.setdefault("identity", wanted) != wanted:
+        raise RunError(f"{storage} holds another search: use another --storage, or delete it")
+    study.set_user_attr("identity", wanted)
+    for parameters in seeds(layers, shrink):
+        study.enqueue_trial(parameters, skip_if_exists=True)
+    known: dict[Plan, tuple[float, float]] = {}
+
+    def measured(trial: optuna.Trial) -> tuple[float, float]:
+        plan = suggested(trial, layers, shrink, skip)
+        trial.set_user_attr("plan", plan)
+        if plan not in known:
+            known[plan] = objective(plan)
+        return known[plan]
+
+    if len(_complete(study)) < trials:
+        study.optimize(measured, callbacks=[MaxTrialsCallback(trials, states=(TrialState.COMPLETE,))])
+    return front([Candidate(tuple(t.user_attrs["plan"]), *t.values) for t in _complete(study)])
+
+
+def _complete(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def front(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that none is both as fast and as accurate as, fastest first; each plan and each point once."""
+    kept: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: (c.ms, c.error)):
+        if not kept or candidate.error < kept[-1].error:
+            kept.append(candidate)
+    return kept
+
+
+def name_plans(
+    candidates: Sequence[Candidate], full: Candidate, max_loss: float, budget_ms: float | None = None
+) -> dict[str, Candidate]:
+    """The plans that get names.
+
+    "accurate": the fastest that loses nothing; "balanced": the most accurate within the budget, or without one the
+    fastest that loses at most ``max_loss``; "fastest": the fastest that loses at most four times that.
+    """
+    every = [*candidates, full]
+
+    def fastest(loss: float) -> Candidate:
+        return min((c for c in every if c.error <= full.error + loss + 1e-9), key=lambda c: c.ms)
+
+    balanced = fastest(max_loss)
+    if budget_ms is not None:
+        within = [c for c in every if c.ms <= budget_ms] or [min(every, key=lambda c: c.ms)]
+        balanced = min(within, key=lambda c: (c.error, c.ms))
+    quick = min(fastest(4 * max_loss), balanced, key=lambda c: c.ms)
+    return {"full": full, "accurate": fastest(0.0), "balanced": balanced, "fastest": quick}
+
+
+# The command -------------------------------------------------------------------------------------------------------
+
+
+def run(options: Search) -> dict[str, Candidate]:
+    """Search, name plans and write them into the model's folder; returns them."""
+    model = TextClassifier.from_pretrained(options.model)
+    folder = model.folder or Path(options.model)
+    data = load_texts(
+        options.data,
+        text=options.text_column,
+        label=options.label_column,
+        classes=options.class_names,
+        seed=options.seed,
+    )
+    if data.classes != model.classes:
+        raise ValueError(
+            f"{options.model} knows the classes {model.classes[:5]}, the data {data.classes[:5]}"
+        )
+    few, many = (subset(data.validation, n) for n in (options.texts, options.final))
+    table = measure_table(model, options.engine)
+    found = pareto(
+        make_objective(model, few, table),
+        model.config.layers,
+        trials=options.trials,
+        shrink=options.shrink,
+        skip=options.skip,
+        storage=options.storage,
+        identity=f"{fingerprint(model)} {data.name} {len(few)} {options.engine}",
+        seed=None if options.storage else options.seed,  # workers must not all try the same
+    )
+    tokens = typical_length(model, many.texts)
+    full = (1,) * model.config.layers
+    timed = remeasured(model, [full, *(c.plan for c in spread(found, FRONT))], many, tokens, options.engine)
+    named = name_plans(front(timed[1:]), timed[0], options.max_loss, options.budget_ms)
+    save(model, folder, named, timed, len(many), tokens, options)
+    return named
+
+
+def make_objective(model: TextClassifier, split: TextSplit, table: LatencyTable) -> Objective:
+    """Validation error of a plan, and its latency over the lengths that the texts have."""
+    sizes = [
+        float(len(ids)) for ids in model.tokens.ids(split.texts, model.config.longest, model.config.ends)
+    ]
+    tokens = torch.tensor(sizes).quantile(torch.tensor(QUANTILES)).round().int().tolist()
+
+    def objective(plan: Plan) -> tuple[float, float]:
+        return 1 - accuracy(classify(model, split.texts, plan), split.labels), table.predict(plan, tokens)
+
+    return objective
+
+
+def spread(candidates: list[Candidate], count: int) -> list[Candidate]:
+    """``count`` of the candidates, evenly along the front, both ends among them."""
+    places = torch.linspace(0, len(candidates) - 1, min(count, len(candidates))).round().int()
+    return [candidates[i] for i in places.tolist()]
+
+
+def remeasured(
+    model: TextClassifier, plans: Sequence[Plan], split: TextSplit, tokens: int, engine: Engine
+) -> list[Candidate]:
+    """Plans with their error on a whole split and their time as a whole, in turns on one thread."""
+    runs: dict[str, Callable[[], object]] = {}
+    for plan in dict.fromkeys(plans):
+        inputs = example(model, plan, tokens)
+        timed = callable_in(OnePlan(model, plan), model, inputs, ("ids", "mask"), engine)
+        runs[str(plan)] = lambda timed=timed, inputs=inputs: timed(*inputs)  # type: ignore[misc]
+    times = compare(runs, rounds=10, repeats=3)
+    return [
+        Candidate(
+            plan, 1 - accuracy(classify(model, split.texts, plan), split.labels), times[str(plan)].median_ms
+        )
+        for plan in plans
+    ]
+
+
+def fingerprint(model: TextClassifier) -> str:
+    """Short digest of the weights, so that a search is not continued on others."""
+    digest = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+def save(
+    model: TextClassifier,
+    folder: Path,
+    named: dict[str, Candidate],
+    timed: Sequence[Candidate],
+    n: int,
+    tokens: int,
+    options: Search,
+) -> None:
+    """Write the named plans into the model's config, the front into its metrics, and fresh graphs."""
+    facts = {
+        name: PlanFacts(c.plan, (), 1 - c.error, n, model.macs(c.plan, tokens), c.ms, tokens, options.engine)
+        for name, c in named.items()
+    }
+    searched: dict[str, Any] = {
+        "trials": options.trials,
+        "texts": options.texts,
+        "n": n,
+        "tokens": tokens,
+        "engine": options.engine,
+        "max_loss": options.max_loss,
+        "budget_ms": options.budget_ms,
+        "seed": options.seed,
+        "machine": machine(),
+        "front": [{"factors": c.plan, "error": c.error, "latency_ms": c.ms} for c in timed],
+        "plans": {name: c.plan for name, c in named.items()},
+    }
+    improved = model.with_plans(facts)
+    improved.save_pretrained(folder, half=True, metrics={**read_metrics(folder), "search": searched})
+    for name in (*model.plans, *named):  # a graph of the plan that had this name before
+        for precision in PRECISIONS:
+            graph_path(folder, name, precision).unlink(missing_ok=True)
+    if options.export:
+        export(improved, folder, named)
+
+
+if __name__ == "__main__":
+    command(Search, run)

