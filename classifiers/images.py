@@ -31,14 +31,19 @@ def _prepare(image: Image.Image, size: int, channels: int) -> Tensor:
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """An RGB picture; 16-bit grey is scaled, not clipped, and what is transparent becomes white."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = (
-            image.point(lambda value: value / 256).convert("L") if image.mode != "F" else image.convert("L")
-        )
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), layer)
+    """An RGB picture; 16-bit grey is scaled, not clipped, and what is transparent becomes white.
+
+    Raises:
+        ValueError: floating-point pixels, whose white nobody knows.
+    """
+    if image.mode == "F":
+        raise ValueError("a picture of floating-point pixels has no known white: convert it to 8 or 16 bits")
+    if image.mode.startswith("I"):  # 16 bits, which Pillow opens as 32 in some formats
+        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
 
 

@@ -36,8 +36,11 @@ def test_the_middle_of_an_oblong_picture_is_kept() -> None:
 
 def test_transparent_is_white_and_16_bit_is_not_clipped() -> None:
     assert prepare([Image.new("RGBA", (8, 8), (0, 0, 0, 0))], 32, 3).min() == 1
-    deep = Image.new("I;16", (8, 8), 128 * 256)
-    assert abs(float(prepare([deep], 32, 3).mean()) - 0.5) < 0.01
+    for mode in ("I;16", "I;16B", "I"):
+        assert abs(float(prepare([Image.new(mode, (8, 8), 128 * 256)], 32, 3).mean()) - 0.5) < 0.01
+    with pytest.raises(ValueError, match="no known white"):
+        prepare([Image.new("F", (8, 8), 0.5)], 32, 3)
+    assert prepare([Image.new("LA", (8, 8), (0, 0)).convert("La")], 32, 3).min() == 1
     palette = Image.new("P", (8, 8), 0)
     palette.info["transparency"] = 0
     assert as_rgb(palette).getpixel((0, 0)) == (255, 255, 255)
