@@ -25,7 +25,6 @@ from textclf.evaluate import (
     accuracy,
     classify,
     linear_model,
-    read_metrics,
     timing,
     typical_length,
 )
@@ -35,6 +34,7 @@ from textclf.train import Supernet, Train, train
 from training.command import command
 from training.loop import LoopConfig
 from training.measure import commit, compare, machine
+from training.runs import read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
 
 # As published, on other data, backbones and machines (BERT-base; speed-up over it, points lost).

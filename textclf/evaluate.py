@@ -7,7 +7,6 @@ Writes ``metrics.json`` (every number with its n) and the model card into the mo
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,8 +25,8 @@ from textclf.model import Engine, TextClassifier
 from textclf.tokens import batch
 from training.command import command
 from training.measure import commit, compare, machine, parameters
+from training.runs import read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
-from weights.checkpoint import METRICS
 
 BATCH = 64
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of the linear model's regularisation; validation chooses
@@ -192,12 +191,6 @@ def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[s
     if options.linear:
         result["linear"] = linear_baseline(data, test, options.rounds)
     return result
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """``metrics.json`` of a model folder; empty where there is none."""
-    path = folder / METRICS
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def run(options: Evaluate) -> dict[str, Any]:

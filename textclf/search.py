@@ -28,13 +28,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from textclf.bottleneck import Plan
 from textclf.engine import PRECISIONS, graph_path
-from textclf.evaluate import accuracy, classify, example, read_metrics, typical_length
+from textclf.evaluate import accuracy, classify, example, typical_length
 from textclf.export import export
 from textclf.latency import LatencyTable, callable_in, measure_table
 from textclf.model import Engine, OnePlan, PlanFacts, TextClassifier
 from training.command import command
 from training.loop import RunError
 from training.measure import compare, machine
+from training.runs import read_metrics
 from training.texts import TextSplit, load_texts, subset
 
 Objective = Callable[[Plan], tuple[float, float]]  # plan -> (error, milliseconds)

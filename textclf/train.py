@@ -10,7 +10,6 @@ bottleneck are computed once for all. There is no pretraining beyond the backbon
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -27,14 +26,14 @@ from torch import Tensor, nn
 
 from textclf.bottleneck import Operator, Plan, padded_length
 from textclf.encoder import MINILM, backbone_folder, from_backbone
-from textclf.evaluate import Evaluate, accuracy, classify, read_metrics
+from textclf.evaluate import Evaluate, accuracy, classify
 from textclf.evaluate import run as evaluate
 from textclf.model import TextClassifier
 from textclf.tokens import Tokens, batch
 from training.command import command
-from training.loop import LoopConfig, RunError, fit
+from training.loop import LoopConfig, fit
+from training.runs import finished
 from training.texts import TextData, TextSplit, load_texts, subset
-from weights.checkpoint import METRICS
 
 CHUNK = 16  # texts of one length: a batch is sorted and padded in such parts
 
@@ -252,7 +251,7 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
 def train(options: Train) -> None:
     """Train, save and measure; a finished run of the same options is left as it is."""
     check(options)
-    if finished(options):
+    if finished(options.output, describe(options) | asdict(options.loop)):
         return
     data = load(options)
     if PartialState().is_main_process:
@@ -324,21 +323,6 @@ def check(options: Train) -> None:
         raise ValueError("--distil must be in [0, 1] and --temperature above 0")
     if not 0 <= options.dropout < 1:
         raise ValueError(f"--dropout must be in [0, 1), not {options.dropout}")
-
-
-def finished(options: Train) -> bool:
-    """Whether the output folder holds the trained model of these options; ``RunError`` if it holds another's."""
-    if not (options.output / METRICS).exists():
-        return False
-    known = read_metrics(options.output).get("training") or {}
-    recipe = json.loads(json.dumps({**describe(options), **asdict(options.loop)}))
-    differing = [key for key, value in recipe.items() if known.get(key) != value]
-    if differing:
-        named = ", ".join(differing[:4])
-        raise RunError(
-            f"{options.output} holds a model trained with another {named}: choose another --output"
-        )
-    return True
 
 
 def describe(options: Train) -> dict[str, Any]:
