@@ -1,4 +1,4 @@
-"""Fill the README's tables from the results kept in ``benchmarks/results``; a test holds the two equal.
+"""Fill the tables of the README and of ``docs/`` from ``benchmarks/results``; a test holds the two equal.
 
 python -m benchmarks.readme
 """
@@ -11,11 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import affine_vae, latent_size, pose_search, robustness, voxel_orientation
+from benchmarks import (
+    affine_vae,
+    latent_size,
+    network_costs,
+    pose_search,
+    robustness,
+    tied_networks,
+    voxel_orientation,
+)
 from benchmarks.tables import table
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
+DOCUMENTS = (ROOT / "README.md",)
 BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -53,11 +62,23 @@ def voxels(results: dict[str, Any]) -> str:
     return table(voxel_orientation.as_table(results["rows"]), dict.fromkeys(voxel_orientation.COLUMNS, "{}"))
 
 
+def costs(results: dict[str, Any]) -> str:
+    """Every listed network beside its dense twin."""
+    return table(results["rows"], network_costs.COLUMNS)
+
+
+def ties(results: dict[str, Any]) -> str:
+    """Accuracy, size and latency of networks trained alike."""
+    return table(results["rows"], tied_networks.COLUMNS)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "affine_vae": comparison,
     "latent_size": curve,
+    "network_costs": costs,
     "pose_search": searches,
     "robustness": turned,
+    "tied_networks": ties,
     "voxel_orientation": voxels,
 }
 
@@ -79,5 +100,5 @@ def render(text: str) -> str:
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(render(readme.read_text()))
+    for document in DOCUMENTS:
+        document.write_text(render(document.read_text()))

@@ -63,10 +63,13 @@ def build(models: Models) -> None:
         return refusing(lambda: _sample(models.get(model), read_integer(seed, "seed", 0, MAX_SEED)))
 
     def list_models() -> list[dict[str, Any]]:
-        """List the models that can be asked, with what their codes are made of."""
+        """List the models that can be asked, with what their codes are made of or which classes they know."""
         kinds: tuple[Kind, ...] = ("image", "shape")
         asked = [(name, kind) for kind in kinds for name in models.names(kind)]
-        return [described for name, kind in asked if (described := _describe(models, name, kind))]
+        described = [_describe(models, name, kind) for name, kind in asked]
+        described += [_describe_classifier(models, name) for name in models.classifiers()]
+        described += [_describe_reader(models, name) for name in models.readers()]
+        return [entry for entry in described if entry]
 
     listening: dict[str, Any] = {"concurrency_id": "shapes2d", "concurrency_limit": 2}
     with gr.Column(visible=False):
@@ -130,3 +133,30 @@ def _describe(models: Models, name: str, kind: Kind) -> dict[str, Any] | None:
     config, pose = model.config, list(model.group.names)
     described = {"size": list(config.size), "channels": config.channels, "latent_dim": config.latent_dim}
     return {"name": name, "kind": kind, **described, "pose": pose, "classes": list(config.classes)}
+
+
+def _describe_classifier(models: Models, name: str) -> dict[str, Any] | None:
+    try:
+        net = models.classifier(name).compact
+    except WeightsError:
+        return None
+    config = net.model.config
+    counts = {"parameters": net.parameters, "macs": net.macs}
+    described = {"network": config.network, "size": [config.size] * 2, "channels": config.channels}
+    return {"name": name, "kind": "classifier", **described, **counts, "classes": list(config.classes)}
+
+
+def _describe_reader(models: Models, name: str) -> dict[str, Any] | None:
+    try:
+        loaded = models.reader(name)
+    except WeightsError:
+        return None
+    plans = {plan: list(stop.factors) for stop in loaded.stops for plan in stop.names}
+    config = loaded.model.config
+    return {
+        "name": name,
+        "kind": "text",
+        "longest": config.longest,
+        "plans": plans,
+        "classes": list(config.classes),
+    }

@@ -80,16 +80,23 @@ def example(clothes: bool, index: int) -> tuple[Stroke, ...]:
 
 
 def _outline(grey: float, points: Points) -> Stroke:
-    return Stroke(tuple((round(x * GRID / 100), round(y * GRID / 100)) for x, y in points), True, grey)
+    return Stroke(_on_grid(points), True, grey)
 
 
-def _line(points: Points, steps: int = 5) -> Stroke:
-    """A smooth line through the points (Catmull-Rom)."""
-    p = np.array([points[0], *points, points[-1]]) * GRID / 100
+def _line(points: Points) -> Stroke:
+    return Stroke(_on_grid(smooth([points[0], *points, points[-1]])))
+
+
+def _on_grid(points: Points) -> tuple[tuple[int, int], ...]:
+    return tuple((round(x * GRID / 100), round(y * GRID / 100)) for x, y in points)
+
+
+def smooth(points: Points, steps: int = 5) -> Points:
+    """A smooth line (Catmull-Rom) through the points but the first and last: these say where it comes from and goes."""
+    p = np.array(points)
     t = (np.arange(steps) / steps)[:, None]
     parts = [
         0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
         for a, b, c, d in zip(p, p[1:], p[2:], p[3:], strict=False)
     ]
-    smooth = np.concatenate([*parts, p[-1:]]).round().astype(int)
-    return Stroke(tuple((int(x), int(y)) for x, y in smooth))
+    return [(float(x), float(y)) for x, y in np.concatenate([*parts, p[-2:-1]])]

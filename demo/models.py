@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
+
+import torch
 
 from affinevae import AffineVAE
 from affinevae.explore import DEFAULT_FILL, Map, read_map, typical_fill
-from weights import WeightsError, available, folder
-from weights.checkpoint import WEIGHTS, read_config
+from classifiers import CompactCNN
+from classifiers.anatomy import Layer, layers
+from classifiers.model import ONNX
+from demo.readers import Reader
+from textclf import TextClassifier
+from training.measure import macs, parameters
+from weights import WeightsError, available, folder, locate
+from weights.checkpoint import METRICS, WEIGHTS, read_config, read_json
 
 Kind = Literal["image", "shape"]  # 2D, 3D
 KINDS: dict[int, Kind] = {2: "image", 3: "shape"}
+DENSE = "-dense"  # what a dense twin's name ends in
+FRONT = "front.json"
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +40,33 @@ class Loaded:
     fill: float
 
 
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A classifier with what was counted and measured of it."""
+
+    name: str
+    model: CompactCNN
+    parameters: int
+    macs: int  # of one picture
+    bytes: int  # of the weights on disk
+    layers: tuple[Layer, ...]
+    test: dict[str, Any]  # of its metrics; empty where it was never evaluated
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A compact network, its dense twin and the front of networks that it was chosen from, where there are any."""
+
+    name: str
+    compact: Net
+    dense: Net | None
+    front: dict[str, Any] | None
+
+    @property
+    def nets(self) -> tuple[Net, ...]:
+        return (self.compact, self.dense) if self.dense else (self.compact,)
+
+
 class Models:
     """Thread-safe: two visitors who ask for the same model wait for one load.
 
@@ -34,7 +75,7 @@ class Models:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loaded: dict[str, tuple[int, Loaded]] = {}
+        self._loaded: dict[str, tuple[tuple[int, ...], Any]] = {}
 
     def names(self, kind: Kind = "image") -> list[str]:
         """Names that the tab of that kind can show: those with a pose."""
@@ -46,14 +87,35 @@ class Models:
         Raises:
             WeightsError: it is not in the weights, or damaged; one sentence.
         """
-        if name not in self.names(kind):
-            known = ", ".join(self.names(kind)) or "none yet"
-            raise WeightsError(f"There is no model called {str(name)[:60]!r} here: choose one of {known}.")
+        return self._once(name, self.names(kind), (name,), _load)
+
+    def classifiers(self) -> list[str]:
+        """Names of the classifiers; a dense twin is shown beside its compact network only."""
+        found = available("classifiers")
+        return [n for n in found if not (n.endswith(DENSE) and n.removesuffix(DENSE) in found)]
+
+    def classifier(self, name: str) -> Classifier:
+        """The classifier of that name with its twin; raises as :meth:`get`."""
+        return self._once(name, self.classifiers(), (name, f"{name}{DENSE}"), _load_classifier)
+
+    def readers(self) -> list[str]:
+        """Names of the text classifiers."""
+        return available("textclf")
+
+    def reader(self, name: str) -> Reader:
+        """The text classifier of that name; raises as :meth:`get`."""
+        return self._once(name, self.readers(), (name,), _load_reader)
+
+    def _once(self, name: str, known: Sequence[str], made_of: Sequence[str], load: Callable[[str], T]) -> T:
+        if name not in known:
+            listed = ", ".join(known) or "none yet"
+            raise WeightsError(f"There is no model called {str(name)[:60]!r} here: choose one of {listed}.")
         with self._lock:
-            stamp = _stamp(name)
+            stamp = tuple(map(_stamp, made_of))
             if name not in self._loaded or self._loaded[name][0] != stamp:
-                self._loaded[name] = (stamp, _load(name))
-            return self._loaded[name][1]
+                self._loaded[name] = (stamp, load(name))
+            found: T = self._loaded[name][1]
+            return found
 
 
 def _kind(name: str) -> Kind | None:
@@ -66,8 +128,8 @@ def _kind(name: str) -> Kind | None:
 
 
 def _stamp(name: str) -> int:
-    path = folder(name) / WEIGHTS
-    return path.stat().st_mtime_ns if path.is_file() else 0
+    paths = (folder(name) / file for file in (WEIGHTS, ONNX, METRICS, FRONT))
+    return max((path.stat().st_mtime_ns for path in paths if path.is_file()), default=0)
 
 
 def _load(name: str) -> Loaded:
@@ -80,3 +142,47 @@ def _load(name: str) -> Loaded:
     if plain is not None and plain.config.size != model.config.size:
         plain = None
     return Loaded(name, model, plain, layout, typical_fill(model, layout and layout.z))
+
+
+def _load_classifier(name: str) -> Classifier:
+    compact = _net(name)
+    return Classifier(name, compact, _twin(compact), _optional_json(name, FRONT))
+
+
+def _twin(compact: Net) -> Net | None:
+    """None also for half a checkpoint, and for one that answers otherwise: the compact network is shown alone."""
+    name = f"{compact.name}{DENSE}"
+    try:
+        dense = _net(name) if name in available("classifiers") else None
+    except WeightsError as error:
+        logger.warning("no twin: %s", error)
+        return None
+    return dense if dense and _answers(dense) == _answers(compact) else None
+
+
+def _answers(net: Net) -> tuple[Any, ...]:
+    """Networks that differ here cannot be asked about the same picture."""
+    config = net.model.config
+    return config.classes, config.size, config.channels
+
+
+def _net(name: str) -> Net:
+    model = CompactCNN.from_pretrained(name)
+    config = model.config
+    one = torch.zeros(1, config.channels, config.size, config.size)
+    size = (locate(name, local_files_only=True)[0] / WEIGHTS).stat().st_size
+    test = (_optional_json(name, METRICS) or {}).get("test")
+    measured = test if isinstance(test, dict) else {}
+    return Net(name, model, parameters(model), macs(model, one), size, tuple(layers(model)), measured)
+
+
+def _load_reader(name: str) -> Reader:
+    return Reader(name, TextClassifier.from_pretrained(name), _optional_json(name, METRICS) or {})
+
+
+def _optional_json(name: str, file: str) -> dict[str, Any] | None:
+    """A file beside the weights; None where there is none, or where it cannot be read."""
+    try:
+        return read_json(locate(name, local_files_only=True)[0] / file)
+    except WeightsError:
+        return None

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import gradio as gr
 
-from demo import endpoints, endpoints3d, scene, scene3d, shapes2d, shapes3d
+from demo import (
+    classify,
+    classify_text,
+    endpoints,
+    endpoints3d,
+    endpoints_classify,
+    endpoints_text,
+    reading,
+    scene,
+    scene3d,
+    shapes2d,
+    shapes3d,
+    verdict,
+)
 from demo.models import Models
 from demo.theme import CSS, theme
+from demo.uploads import MAX_TABLE_BYTES
 from weights import WeightsError
 
-TABS = ("shapes2d", "shapes3d")
+TABS = ("shapes2d", "shapes3d", "classify", "text")
 TITLE = "What it is, and how it is turned"
 
 
@@ -26,21 +41,30 @@ def build(models: Models | None = None) -> gr.Blocks:
                 shapes2d.build(models, page)
             with gr.Tab("Shapes in 3D", id="shapes3d") as third:
                 shapes3d.build(models, page, third)
+            with gr.Tab("Classify an image", id="classify") as images:
+                classify.build(models, page, images)
+            with gr.Tab("Classify text", id="text") as texts:
+                classify_text.build(models, page, texts)
         page.load(choose_tab, None, tabs, show_progress="hidden", api_visibility="private")
         endpoints.build(models)
         endpoints3d.build(models)
+        endpoints_classify.build(models)
+        endpoints_text.build(models)
     page.queue(max_size=64, default_concurrency_limit=4)
     return page
 
 
 def warm(models: Models) -> None:
     """Look at the scenes that the tabs open with, so that the first visitor does not wait for it."""
-    for first, kind, opening in (
-        (shapes2d.FIRST, shapes2d.Shapes2D.kind, scene.opening),
-        (shapes3d.FIRST, shapes3d.Shapes3D.kind, scene3d.opening),
-    ):
+    openings: tuple[Callable[[], Any], ...] = (
+        lambda: scene.opening(models.get(shapes2d.FIRST, shapes2d.Shapes2D.kind)),
+        lambda: scene3d.opening(models.get(shapes3d.FIRST, shapes3d.Shapes3D.kind)),
+        lambda: verdict.opening(models.classifier(classify.FIRST)),
+        lambda: reading.opening(models.reader(classify_text.FIRST)),
+    )
+    for opening in openings:
         with suppress(WeightsError, ValueError):  # the visitor is told
-            opening(models.get(first, kind))
+            opening()
 
 
 def choose_tab(request: gr.Request) -> Any:
@@ -55,7 +79,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme(),
         "css_paths": [CSS],
         "show_error": False,
-        "max_file_size": "8mb",
+        "max_file_size": MAX_TABLE_BYTES,  # of an upload; demo.uploads holds the rest to less
         "enable_monitoring": False,
         "ssr_mode": False,
         "footer_links": ["api"],

@@ -135,7 +135,9 @@ def build(models: Models, page: gr.Blocks) -> None:
         )
         picker = gr.Dropdown([], label="Model", scale=0, min_width=180, elem_id="shapes2d-model")
     with gr.Row(elem_classes="stage", equal_height=False):
-        canvas = component("shapes2d", "canvas", "file", "canvas", scale=0, min_width=280)
+        canvas = component(
+            "shapes2d", "canvas", "file", "picture", "examples", "canvas", scale=0, min_width=280
+        )
         bench = component(
             "shapes2d", "bench", "steer", "bench", server_functions=[draw_code], scale=1, min_width=300
         )

@@ -45,14 +45,6 @@ class Shapes3D(ShapeTab):
 
     # ---- handlers ----
 
-    def enter(self, scene: Scene | None, request: gr.Request) -> Any:
-        """The tab is opened by hand, perhaps not for the first time."""
-        return self.open(request) if scene is None and not self._linked(request) else gr.skip()
-
-    def enter_by_link(self, request: gr.Request) -> Any:
-        """The page is opened: at this tab?"""
-        return self.open(request) if self._linked(request) else gr.skip()
-
     def open(self, request: gr.Request) -> list[Any]:
         """Also how it is looked at; the stage keeps that itself from then on."""
         picker, scene, stage = super().open(request)
@@ -63,9 +55,6 @@ class Shapes3D(ShapeTab):
             except UploadError as error:
                 gr.Warning(sentence(error))
         return [picker, scene, {**stage, "look": asdict(look)} if isinstance(scene, Scene) else stage, look]
-
-    def _linked(self, request: gr.Request) -> bool:
-        return dict(request.query_params).get("tab") == self.name
 
     def upload(self, scene: Scene, event: gr.EventData) -> list[Any]:
         loaded = self._loaded(scene)
@@ -161,7 +150,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
         )
         picker = gr.Dropdown([], label="Model", scale=0, min_width=180, elem_id="shapes3d-model")
     with gr.Row(elem_classes="stage", equal_height=False):
-        scripts = ("view3d", "file", "steer", "stage3d")
+        scripts = ("view3d", "file", "examples", "steer", "stage3d")
         stage = component(
             tab.name, "stage3d", *scripts, server_functions=[draw_code, draw_strips, draw_still]
         )

@@ -1,4 +1,4 @@
-"""What the tabs of shapes share: handlers that refuse kindly, components, and the acts of a scene."""
+"""What the tabs share: handlers that refuse kindly, components, and how a model is chosen."""
 
 from __future__ import annotations
 
@@ -78,18 +78,17 @@ def component(tab: str, name: str, *scripts: str, **options: Any) -> gr.HTML:
     )
 
 
-class ShapeTab:
-    """A tab's handlers. Every one takes the visitor's scene and gives the values of all components.
+class ModelTab:
+    """A tab about one model at a time: how it opens, by itself or from a link, and how another model is picked.
 
-    A tab says what its scenes are (a module with ``opening``, ``from_query``, ``with_model``, ``from_seed``,
-    ``steer``, ``random_shape``, ``random_orientation``) and how one is shown.
+    What a visitor looks at is a scene: it knows its ``model``. A tab says where its scenes come from (``scenes``: a
+    module with ``opening``, ``from_query`` and ``with_model``) and how one is shown.
 
     Args:
         models: where the pictures are looked at.
     """
 
     name: str  # of the tab, in links
-    kind: Kind
     labels: dict[str, str]  # of models, as visitors call them
     first: str  # the model to open with
     no_model: str
@@ -99,60 +98,105 @@ class ShapeTab:
     def __init__(self, models: Models) -> None:
         self.models = models
 
+    def names(self) -> list[str]:
+        """Models that the tab can show."""
+        raise NotImplementedError
+
+    def load(self, name: str) -> Any:
+        """One of them; ``WeightsError`` if it cannot be used."""
+        raise NotImplementedError
+
     def show(self, scene: Any, steered: bool = False) -> list[Any]:
         """The scene and the values of the components; steering leaves what came in alone."""
         raise NotImplementedError
 
-    def about(self, loaded: Loaded) -> list[Any]:
+    def about(self, loaded: Any) -> list[Any]:
         """Values that change with the model only."""
         return []
+
+    def nothing(self) -> list[Any]:
+        """The values of both where there is no usable model."""
+        return [gr.skip()] * self.answers
+
+    # ---- handlers ----
+
+    def open(self, request: gr.Request) -> list[Any]:
+        """The scene of the link, or the opening one; an unusable link says so and opens all the same."""
+        names = self.names()
+        scene = self._from_link(dict(request.query_params), names) or self._first_good(names)
+        choices = [(self.labels.get(name, name), name) for name in names]
+        if scene is None:
+            gr.Warning(self.no_model)
+            return [gr.Dropdown(choices=choices, value=None), *self.nothing()]
+        about = self.about(self._loaded(scene))
+        return [gr.Dropdown(choices=choices, value=scene.model), *self.show(scene), *about]
+
+    def enter(self, scene: Any, request: gr.Request) -> Any:
+        """The tab is opened by hand, perhaps not for the first time."""
+        return self.open(request) if scene is None and not self._linked(request) else gr.skip()
+
+    def enter_by_link(self, request: gr.Request) -> Any:
+        """The page is opened: at this tab?"""
+        return self.open(request) if self._linked(request) else gr.skip()
+
+    def _linked(self, request: gr.Request) -> bool:
+        return dict(request.query_params).get("tab") == self.name
+
+    def _from_link(self, query: dict[str, str], names: list[str]) -> Any:
+        if query.get("tab", "shapes2d") != self.name or not {"model", "z", "start"} & query.keys():
+            return None
+        try:
+            name = read_choice(query.get("model", self.first), names, "The model in the link")
+            return self.scenes.from_query(query, self.load(name))
+        except (ValueError, WeightsError) as error:
+            gr.Warning(sentence(error))
+            return None
+
+    def _first_good(self, names: list[str]) -> Any:
+        """Half a checkpoint must not keep the page from opening."""
+        for name in sorted(names, key=lambda n: n != self.first):
+            try:
+                return self.scenes.opening(self.load(name))
+            except WeightsError as error:
+                gr.Warning(sentence(error))
+        return None
+
+    def pick(self, scene: Any, name: str) -> list[Any]:
+        """Another model is picked."""
+        try:
+            loaded = self.load(name)
+            seen = self.scenes.with_model(scene, loaded) if scene else self.scenes.opening(loaded)
+            return [gr.skip(), *self.show(seen), *self.about(loaded)]
+        except (ValueError, WeightsError) as error:
+            gr.Warning(sentence(error))
+            return [gr.Dropdown(value=scene.model if scene else None), *[gr.skip()] * self.answers]
+
+    def _loaded(self, scene: Any) -> Any:
+        if scene is None:
+            forgotten = "The page was open for a long time and has been forgotten: reload it."
+            raise UploadError(forgotten if self.names() else self.no_model)
+        return self.load(scene.model)
+
+
+class ShapeTab(ModelTab):
+    """A tab of shapes and orientations. Every handler takes the visitor's scene and gives the values of all components.
+
+    Its scenes also have ``from_seed``, ``steer``, ``random_shape`` and ``random_orientation``.
+    """
+
+    kind: Kind
+
+    def names(self) -> list[str]:
+        return self.models.names(self.kind)
+
+    def load(self, name: str) -> Loaded:
+        return self.models.get(name, self.kind)
 
     def kept(self, scene: Any) -> dict[str, Any]:
         """What stays when something else is looked at."""
         return {"seed": scene.seed, "pinned": scene.pinned}
 
     # ---- handlers ----
-
-    def open(self, request: gr.Request) -> list[Any]:
-        """The scene of the link, or the opening one; an unusable link says so and opens all the same."""
-        names = self.models.names(self.kind)
-        scene = self._from_link(dict(request.query_params), names) or self._first_good(names)
-        choices = [(self.labels.get(name, name), name) for name in names]
-        if scene is None:
-            gr.Warning(self.no_model)
-            return [gr.Dropdown(choices=choices, value=None), *[gr.skip()] * self.answers]
-        about = self.about(self._loaded(scene))
-        return [gr.Dropdown(choices=choices, value=scene.model), *self.show(scene), *about]
-
-    def _from_link(self, query: dict[str, str], names: list[str]) -> Scene | None:
-        if query.get("tab", "shapes2d") != self.name or not {"model", "z", "start"} & query.keys():
-            return None
-        try:
-            name = read_choice(query.get("model", self.first), names, "The model in the link")
-            scene: Scene = self.scenes.from_query(query, self.models.get(name, self.kind))
-            return scene
-        except (ValueError, WeightsError) as error:
-            gr.Warning(sentence(error))
-            return None
-
-    def _first_good(self, names: list[str]) -> Scene | None:
-        """Half a checkpoint must not keep the page from opening."""
-        for name in sorted(names, key=lambda n: n != self.first):
-            try:
-                scene: Scene = self.scenes.opening(self.models.get(name, self.kind))
-                return scene
-            except WeightsError as error:
-                gr.Warning(sentence(error))
-        return None
-
-    def pick(self, scene: Scene | None, name: str) -> list[Any]:
-        try:
-            loaded = self.models.get(name, self.kind)
-            seen = self.scenes.with_model(scene, loaded) if scene else self.scenes.opening(loaded)
-            return [gr.skip(), *self.show(seen), *self.about(loaded)]
-        except (ValueError, WeightsError) as error:
-            gr.Warning(sentence(error))
-            return [gr.Dropdown(value=scene.model if scene else None), *[gr.skip()] * self.answers]
 
     def random(self, scene: Scene) -> list[Any]:
         kept = self.kept(scene) | {"seed": next_seed(scene.seed)}
@@ -175,11 +219,6 @@ class ShapeTab:
             "pin": lambda: steering.pin(scene),
         }
         return self.show(acts[read_choice(field(event, "act"), list(acts), "The button")](), steered=True)
-
-    def _loaded(self, scene: Scene | None) -> Loaded:
-        if scene is None:
-            raise UploadError("The page was open for a long time and has been forgotten: reload it.")
-        return self.models.get(scene.model, self.kind)
 
 
 def python_snippet(tab: str) -> gr.Code:

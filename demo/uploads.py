@@ -1,4 +1,4 @@
-"""The only way in for a visitor's bytes: pictures, meshes, numbers, choices and JSON, each with its limits.
+"""The only way in for a visitor's bytes: pictures, meshes, texts, tables, numbers, choices and JSON, with their limits.
 
 A picture is cut down to the parts that make its pixels before Pillow sees it: text, colour profiles, EXIF
 and comments never reach a parser. Pillow's own limits do not cover them (12.3, measured): a PNG of 1 MB whose
@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -47,6 +47,9 @@ MIN_SIDE, MAX_SIDE = 4, 8192
 MAX_PARTS = 20_000  # chunks or segments; an 8 MB picture in the usual 8 KB chunks has 1,000
 MAX_SCANS = 100  # of a progressive JPEG; encoders write about 10
 MAX_DEPTH = 16  # of JSON
+MAX_TEXT = 1_000_000  # characters
+MAX_TABLE_BYTES, MAX_ROWS = 32_000_000, 100_000
+MAX_CELLS = 10_000  # in a line; a parser needs memory for each, empty ones too
 
 KINDS = "PNG, JPEG, WebP, GIF or BMP"
 LIMITS = f"{MIN_SIDE} to {MAX_SIDE} pixels a side, {MAX_PIXELS / 1e6:g} megapixels and {MAX_BYTES / 1e6:g} MB"
@@ -112,6 +115,93 @@ def read_shape_file(path: str | os.PathLike[str], size: int) -> Tensor:
         raise UploadError(f"The file is empty; send {mesh_child.KINDS}.")
     cells = np.frombuffer(_in_child(data, kind, size, size**3), bool).astype(np.float32)
     return torch.from_numpy(cells.reshape(1, 1, size, size, size))
+
+
+class TextTable(NamedTuple):
+    """A table of strings with a column of texts.
+
+    Args:
+        text: index of the column of the texts.
+        notes: what was found and mended, a sentence each.
+    """
+
+    columns: list[str]
+    rows: list[list[str]]
+    text: int
+    notes: list[str]
+
+
+def read_text(value: object) -> str:
+    """A text of at most ``MAX_TEXT`` characters, without control characters and half surrogate pairs."""
+    if not isinstance(value, str):
+        raise UploadError("The text must be a string.")
+    if len(value) > MAX_TEXT:
+        raise UploadError(f"The text has {len(value):,} characters; it may have {MAX_TEXT:,}.")
+    return clean_text(value)
+
+
+def clean_text(text: str) -> str:
+    """Line ends as one character, no other control characters; surrogates that JSON let through joined or replaced."""
+    if SURROGATE.search(text):
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def read_table_file(path: str | os.PathLike[str]) -> TextTable:
+    """The table in a CSV file, UTF-8, UTF-16 or Windows-1252, with a header that names a column of texts.
+
+    Raises:
+        UploadError: not a table, too large, damaged, or without such a column.
+    """
+    data = _read_file(path, "table", f"{MAX_TABLE_BYTES / 1e6:g} MB", MAX_TABLE_BYTES)
+    if not data.strip():
+        raise UploadError("The file is empty; send a CSV with a header.")
+    if max(line.count(b",") for line in data.split(b"\n")) > MAX_CELLS:
+        raise UploadError(f"The table has more than {MAX_CELLS:,} columns; send one with a column of texts.")
+    return _text_table(Path(path))
+
+
+def _text_table(path: Path) -> TextTable:
+    import pandas
+
+    from training.datasets import DataError
+    from training.texts import read_csv
+
+    try:
+        frame, encoding, cleaned = read_csv(path)
+    except DataError as error:
+        raise UploadError(f"{str(error).replace(path.name, 'The file', 1)}.") from error
+    if len(frame) > MAX_ROWS:
+        raise UploadError(
+            f"The table has {len(frame):,} rows; it may have {MAX_ROWS:,}, so send it in parts."
+        )
+    columns = [str(column) for column in frame.columns]
+    text = _text_column(columns)
+    if not len(frame):
+        raise UploadError("The table has a header but no rows.")
+    if not isinstance(frame.index, pandas.RangeIndex):  # pandas takes what is too much as names of the rows
+        raise UploadError(
+            "The rows have more fields than the header; put texts with commas in double quotes."
+        )
+    notes = [f"It was read as {encoding}, not UTF-8."] if encoding else []
+    notes += [f"NUL characters were removed from {cleaned:,} lines."] if cleaned else []
+    rows: Any = frame.fillna("").to_numpy().tolist()  # short rows end in missing fields
+    return TextTable(columns, rows, text, notes)
+
+
+def _text_column(columns: list[str]) -> int:
+    from training.texts import TEXT_COLUMNS
+
+    found = next((name for name in TEXT_COLUMNS if name in columns), None)
+    if found is not None:
+        return columns.index(found)
+    if len(columns) == 1 and (columns[0].count(";") or columns[0].count("\t")):
+        raise UploadError("The columns are not separated by commas; save the table as CSV with commas.")
+    listed = ", ".join(_shown(name) for name in columns[:5]) + (", ..." if len(columns) > 5 else "")
+    raise UploadError(
+        f"The first row must name the columns, one of them 'text' (or {', '.join(TEXT_COLUMNS[1:5])}); "
+        f"it holds {listed}."
+    )
 
 
 def read_data_url(text: str) -> Image.Image:
@@ -232,23 +322,25 @@ def _in_child(data: bytes, kind: str, size: int, cells: int) -> bytes:
     return rest
 
 
-def _read_file(path: str | os.PathLike[str], what: str, limits: str) -> bytes:
+def _read_file(path: str | os.PathLike[str], what: str, limits: str, most: int = MAX_BYTES) -> bytes:
     try:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
             raise UploadError(f"That is not a file; send one {what}.")
-        _check_bytes(status.st_size, what, limits)
+        _check_bytes(status.st_size, what, limits, most)
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(most + 1)
     except UploadError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise UploadError("The uploaded file is not there any more; send it again.") from error
-    _check_bytes(len(data), what, limits)  # it may have grown
+    _check_bytes(len(data), what, limits, most)  # it may have grown
     return data
 
 
 MAX_NUMBER = 40  # characters
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 DATA_URL = re.compile(r"data:image/(?:png|jpeg|webp);base64,")
@@ -276,8 +368,8 @@ def _shown(text: str) -> str:
     return f"'{clean}'" if len(text) <= MAX_NUMBER else f"'{clean[:-3]}...'"
 
 
-def _check_bytes(size: int, what: str = "picture", limits: str = LIMITS) -> None:
-    if size > MAX_BYTES:
+def _check_bytes(size: int, what: str = "picture", limits: str = LIMITS, most: int = MAX_BYTES) -> None:
+    if size > most:
         raise UploadError(f"The file has {size / 1e6:.1f} MB; a {what} may have {limits}.")
 
 

@@ -28,7 +28,12 @@ NO_PIN = "Pin a picture first: the walk goes from the pinned one to the one now.
 
 def png(image: Tensor, side: int | None = None) -> str:
     """``(C, S, S)`` as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(to_png(image, side)).decode()
+    return data_url(to_png(image, side))
+
+
+def data_url(data: bytes, kind: str = "image/png") -> str:
+    """Bytes that travel inside the page."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def side_by_side(images: Tensor) -> str:
@@ -101,10 +106,9 @@ def walk(scene: Scene, loaded: Loaded) -> dict[str, Any]:
         return {"note": NO_PIN}
     ends = scene.pinned.tensors(), scene.now.tensors()
     rows = walk_grid(loaded.model, *ends)
-    gif = base64.b64encode(to_gif(walk_frames(loaded.model, *ends))).decode()
     return {
         "grid": png(torch.cat([torch.cat(list(row), -1) for row in rows], -2)),
-        "gif": f"data:image/gif;base64,{gif}",
+        "gif": data_url(to_gif(walk_frames(loaded.model, *ends)), "image/gif"),
     }
 
 
@@ -125,8 +129,8 @@ def keep(scene: Scene, loaded: Loaded) -> dict[str, Any]:
         }
         for name, image in pictures.items()
     ]
-    code = base64.b64encode(as_json(scene, names).encode()).decode()
-    files.append({"name": "code.json", "label": "Code (JSON)", "url": f"data:application/json;base64,{code}"})
+    code = data_url(as_json(scene, names).encode(), "application/json")
+    files.append({"name": "code.json", "label": "Code (JSON)", "url": code})
     return {"files": files, "query": as_query(scene, names)}
 
 

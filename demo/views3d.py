@@ -23,7 +23,7 @@ from demo.models import Loaded
 from demo.scene3d import Look, Scene
 from demo.steering import Point
 from demo.uploads import UploadError
-from demo.views import NO_PIN, REACH, png, side_by_side
+from demo.views import NO_PIN, REACH, data_url, png, side_by_side
 
 STRIP, STRIP_SIDE = 5, 48  # pictures over a slider's range, and their pixels
 THUMBNAIL = 72
@@ -123,10 +123,9 @@ def _walk(loaded: Loaded, pinned: Point, now: Point, level: float) -> dict[str, 
     around = CAMERA[0] + torch.arange(len(frames)) * (2 * math.pi / len(frames))
     cameras = torch.stack([around, torch.full_like(around, CAMERA[1])], 1)
     film = over(render(frames, FILM_SIDE, cameras, level), PAPER)
-    gif = base64.b64encode(to_gif(film, milliseconds=80)).decode()
     return {
         "grid": png(torch.cat([torch.cat(list(row), -1) for row in rows], -2)),
-        "gif": f"data:image/gif;base64,{gif}",
+        "gif": data_url(to_gif(film, milliseconds=80), "image/gif"),
     }
 
 
@@ -137,7 +136,7 @@ def mesh_url(grid: Tensor, kind: str, look: Look) -> str:
         mesh.vertices = mesh.vertices[:, [0, 2, 1]] * (1, 1, -1)
     made: Any = mesh.export(file_type=kind)
     data = made.encode() if isinstance(made, str) else made
-    return f"data:{FILES[kind]};base64,{base64.b64encode(data).decode()}"
+    return data_url(data, FILES[kind])
 
 
 def keep(scene: Scene, loaded: Loaded, look: Look) -> dict[str, Any]:
@@ -147,6 +146,6 @@ def keep(scene: Scene, loaded: Loaded, look: Look) -> dict[str, Any]:
         {"name": f"shape.{kind}", "label": f"Redrawn ({kind.upper()})", "ask": {**ask, "kind": kind}}
         for kind in FILES
     ]
-    code = base64.b64encode(scenes.as_json(scene, loaded.model).encode()).decode()
-    files.append({"name": "code.json", "label": "Code (JSON)", "url": f"data:application/json;base64,{code}"})
+    code = data_url(scenes.as_json(scene, loaded.model).encode(), "application/json")
+    files.append({"name": "code.json", "label": "Code (JSON)", "url": code})
     return {"files": files, "query": scenes.as_query(scene, loaded.model, look)}

@@ -2,7 +2,7 @@
 const GRID = 256, PEN = 0.075;
 const $ = (selector) => element.querySelector(selector);
 const canvas = $("canvas"), context = canvas.getContext("2d");
-let strokes = [], current = null, picture = null, examples = "";
+let strokes = [], current = null, picture = null;
 
 function paint() {
   const side = canvas.width;
@@ -69,30 +69,14 @@ $(".clear").addEventListener("click", () => { strokes = []; picture = null; pain
 $(".random").addEventListener("click", () => trigger("random"));
 listenForFiles(canvas);
 
-const LARGEST = 8192, REDUCED = 1024;
-
 async function send(file) {
-  // What the file calls itself does not matter: the server looks at the bytes.
-  const url = (await reduced(file)) ?? (await dataUrl(file, "image/png"));
-  trigger("upload", { url, bytes: file.size });
-}
-
-// A photograph of a phone is larger than the server takes: the browser makes it smaller first.
-async function reduced(file) {
-  const bitmap = await createImageBitmap(file).catch(() => null);
-  const side = bitmap ? Math.max(bitmap.width, bitmap.height) : 0;
-  if (side <= REDUCED || side > LARGEST) return null;
-  const small = document.createElement("canvas");
-  small.width = Math.max(1, Math.round((bitmap.width / side) * REDUCED));
-  small.height = Math.max(1, Math.round((bitmap.height / side) * REDUCED));
-  small.getContext("2d").drawImage(bitmap, 0, 0, small.width, small.height);
-  return small.toDataURL("image/png");
+  trigger("upload", { url: await pictureUrl(file), bytes: file.size });
 }
 
 function show() {
   const value = props.value;
   if (!value || current) return;
-  if (JSON.stringify(value.examples) !== examples) showExamples(value.examples);
+  showExamples(value.examples);
   if (value.fills && $(".fill").hidden) $(".fill input").checked = true;
   $(".fill").hidden = !value.fills;
   strokes = value.strokes.map((stroke) => ({ ...stroke, points: [...stroke.points] }));
@@ -100,19 +84,6 @@ function show() {
   const image = new Image();
   image.onload = () => { picture = image; paint(); };
   image.src = value.picture;
-}
-
-function showExamples(list) {
-  examples = JSON.stringify(list);
-  $(".examples").replaceChildren(...list.map(({ name, url }, index) => {
-    const button = document.createElement("button"), image = new Image();
-    button.type = "button";
-    button.title = image.alt = `Example: ${name}`;
-    image.src = url;
-    button.append(image);
-    button.addEventListener("click", () => trigger("example", { index }));
-    return button;
-  }));
 }
 
 watch("value", show);

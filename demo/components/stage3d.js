@@ -236,18 +236,6 @@ async function send(file) {
 
 function wait() { $(".wait").textContent = "Looking at it …"; }
 
-function showExamples() {
-  $(".examples").replaceChildren(...view.examples.map(({ name, url }, index) => {
-    const button = document.createElement("button"), image = new Image();
-    button.type = "button";
-    button.title = image.alt = `Example: ${name}`;
-    image.src = url;
-    button.append(image);
-    button.addEventListener("click", () => { wait(); trigger("example", { index }); });
-    return button;
-  }));
-}
-
 // ---- what the server says ----
 
 function redraw(text) {
@@ -258,7 +246,7 @@ function redraw(text) {
 function showView() {
   $(".wait").textContent = "";
   view.look = look ??= view.look; // the visitor's, from the first picture on
-  if ($(".examples").childElementCount !== view.examples.length) showExamples();
+  showExamples(view.examples, (index) => { wait(); trigger("example", { index }); });
   const { redrawn, ...others } = view.grids;
   delete cells.pinned;
   if (dragging && cells.redrawn) setCells(others);

@@ -15,9 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tiny_weights import write_weights
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(
+    str(ROOT / "tests" / "textclf")
+)  # tiny_weights makes its tokenizer as the tests of textclf do
+
+from tiny_weights import write_weights  # noqa: E402
 
 
 @pytest.fixture(scope="session")

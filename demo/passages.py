@@ -1,0 +1,82 @@
+"""Texts to start from: our own words, free to redistribute with the code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Passages = tuple[tuple[str, str], ...]  # what the button says, and the text
+
+ODD = (
+    "Emoji, other scripts",
+    "🎬🍿 Wow!!! 😍 Фильм был прекрасен, 映画は素晴らしかった, ¡qué maravilla! <b>10/10</b> 👏👏",
+)
+
+NEWS: Passages = (
+    (
+        "Bakery chain",
+        "The bakery chain said on Tuesday that profit rose by a fifth in the third quarter, as customers bought more "
+        "bread in the morning and the price of wheat fell. Its shares gained six percent, and investors now expect "
+        "a higher dividend in spring.",
+    ),
+    (
+        "Relay final",
+        "Nobody had given the young relay team a chance. But after a clean last exchange their runner passed two "
+        "rivals on the final bend and won the gold medal by the width of a shoulder, in the fastest time of the "
+        "season. The coach was in tears.",
+    ),
+    (
+        "River treaty",
+        "Ministers of the four countries along the river signed a treaty on Monday that shares its water in dry "
+        "years. The talks had stopped twice because of troops near the border. The president called it a victory of "
+        "patience; the opposition wants parliament to vote on it.",
+    ),
+    (
+        "Small satellite",
+        "A satellite no larger than a shoe box has sent its first pictures of the far side of the moon. Students "
+        "wrote the software and built the radio from parts of old phones. Researchers say such tiny spacecraft will "
+        "make experiments in orbit ten times cheaper.",
+    ),
+    (
+        "Two topics",
+        "The football club sold its stadium to a maker of computer chips, which will pay in shares and cover the "
+        "roof with sensors. Fans protested in front of the town hall.",
+    ),
+    ODD,
+)
+
+REVIEWS: Passages = (
+    (
+        "Warm",
+        "I went in expecting very little and came out with wet eyes. The two old brothers who repair a piano that "
+        "nobody wants are a joy to watch, the jokes are gentle, and the last scene is quietly perfect. I will see it "
+        "again with my mother.",
+    ),
+    (
+        "Cold",
+        "Two hours of people explaining the plot to one another in dark rooms. The hero has one expression, the music "
+        "shouts what we should feel, and the ending was clear after ten minutes. A waste of a fine cast and of my "
+        "evening.",
+    ),
+    (
+        "First bad, then good",
+        "The first half hour is dull, and the dialogue sounds as if nobody had ever spoken it aloud. I nearly left. "
+        "Then the storm comes, the film forgets its lesson about greed and simply follows three frightened people "
+        "across a field at night, and it is magnificent: tense, funny and strange. What a pity about the beginning, "
+        "and how glad I am that I stayed.",
+    ),
+    (
+        "Faint praise",
+        "It is not that the film is bad. Every shot is pretty, everyone is dressed beautifully, and not one of them "
+        "has anything to say. If you liked the poster you have seen the best of it.",
+    ),
+    (
+        "Negation",
+        "Not once was I bored, and I never believed that I could care so much about a chess club.",
+    ),
+    ODD,
+)
+
+
+def of(classes: Sequence[str]) -> Passages:
+    """Those that suit a model: reviews where it tells praise from blame, news otherwise."""
+    return REVIEWS if {c.lower() for c in classes} & {"positive", "pos", "good"} else NEWS
