@@ -102,7 +102,8 @@ class ClassifyText(ModelTab):
             yield {"state": "running", "done": 0, "rows": 0, "left": None}
             for news in tables.classify(loaded, scene.plan if scene else USUAL, read_table_file(path)):
                 if not self.wanted[visitor]:
-                    break
+                    yield {"state": "cancelled"}  # again: news from before may have arrived after the first
+                    return
                 yield news
         except (ValueError, WeightsError) as error:
             yield {"state": "refused", "words": sentence(error)}
