@@ -137,7 +137,7 @@ def test_a_table_is_classified_and_a_bad_one_refused(visit: Visit, tmp_path: Pat
 def test_a_large_table_can_be_cancelled(visit: Visit, tmp_path: Path) -> None:
     page = look(visit)
     path = tmp_path / "large.csv"
-    path.write_text("text\n" + ("word1 good " * 8 + "\n") * 40_000)
+    path.write_text("text\n" + ("word1 good " * 30 + "\n") * 40_000)
     page.locator("#text-panel-table input[type=file]").set_input_files(path)
     page.wait_for_function("document.querySelector('.doing').textContent.includes('of 40,000 texts')")
     page.get_by_role("button", name="Cancel").click()
