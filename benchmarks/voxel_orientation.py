@@ -50,7 +50,8 @@ class VoxelOrientation:
             epoch also visits one variant of every shape.
         rotation_epochs: the same for any rotation.
         converged: also the long runs, for these turns.
-        converged_epochs: their epochs.
+        converged_cube_epochs: their epochs, affine and plain, on shapes turned by rotations of the cube.
+        converged_rotation_epochs: the same for any rotation, which takes a plain VAE much longer to learn.
         upright_epochs: of the plain VAE on upright shapes.
         terms: terms of use of the data, for the model cards.
         runs: folder of the trained models.
@@ -64,7 +65,8 @@ class VoxelOrientation:
     cube_epochs: tuple[int, int] = (12, 25)
     rotation_epochs: tuple[int, int] = (30, 160)
     converged: tuple[Literal["cube", "rotation"], ...] = ()
-    converged_epochs: tuple[int, int] = (18, 38)
+    converged_cube_epochs: tuple[int, int] = (18, 38)
+    converged_rotation_epochs: tuple[int, int] = (18, 120)
     upright_epochs: int = 30
     terms: str | None = None
     runs: Path = Path("runs")
@@ -118,9 +120,8 @@ def recipes(options: VoxelOrientation) -> dict[str, list[Train]]:
             tag = "v" if VARIANTS[turns] else "s"
             rows[f"{turns}: {title}"] = [recipe(options, group, turns, f"{tag}{s}", count, s) for s in seeds]
     for turns in options.converged:
-        for title, group, count in zip(
-            ("affine VAE", "plain VAE"), (turns, "none"), options.converged_epochs, strict=True
-        ):
+        epochs = {"cube": options.converged_cube_epochs, "rotation": options.converged_rotation_epochs}[turns]
+        for title, group, count in zip(("affine VAE", "plain VAE"), (turns, "none"), epochs, strict=True):
             long = recipe(options, group, turns, "long", count, variants=CONVERGED_VARIANTS)
             rows[f"{turns}: {title}, converged"] = [long]
     upright = recipe(options, "none", "none", "s0", options.upright_epochs)
