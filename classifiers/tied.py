@@ -110,10 +110,6 @@ class TiedConv2d(nn.Module):
     def _spatial(self, x: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1) -> Tensor:
         return convolve(x, weight, bias, self.stride, self.padding, self.dilation, groups)
 
-    def _in_full(self, x: Tensor) -> Tensor:
-        """By the dense kernel: what families do while training whose own execution rearranges every map in memory."""
-        return self._spatial(x, self.to_dense(), self.bias, self.groups)
-
     def _bias_count(self) -> int:
         return self.out_channels if self.bias is not None else 0
 
@@ -245,7 +241,26 @@ class ChannelGroup(TiedConv2d):
         return self.in_channels * height * width + kernel * math.prod(self.output_size(height, width))
 
 
-class Block(TiedConv2d):
+class BlockwiseConv2d(TiedConv2d):
+    """A family that cuts input and output channels into blocks of ``degree`` channels, or into ``degree`` blocks."""
+
+    @classmethod
+    def _fits(cls, conv: nn.Conv2d, degree: int) -> bool:
+        whole = conv.in_channels % degree == 0 and conv.out_channels % degree == 0
+        return conv.groups == 1 and whole and min(conv.in_channels, conv.out_channels) > degree
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():  # working by blocks rearranges every map in memory: dearer to train
+            return self._spatial(x, self.to_dense(), self.bias)
+        y = self._in_blocks(x)
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    def _in_blocks(self, x: Tensor) -> Tensor:
+        """The convolution without its bias, by its cheapest execution."""
+        raise NotImplementedError
+
+
+class Block(BlockwiseConv2d):
     """Input and output channels in ``degree`` blocks that share one thin kernel.
 
         W[o, i] = T[o div degree, i mod (I / degree)] where o mod degree = i div (I / degree), else 0
@@ -263,17 +278,11 @@ class Block(TiedConv2d):
         k, thin = self.kernel_size, like.in_channels // degree
         self.weight = self._normal(like.out_channels // degree, thin, k, k, variance=2 / (thin * k**2))
 
-    @classmethod
-    def _fits(cls, conv: nn.Conv2d, degree: int) -> bool:
-        whole = conv.in_channels % degree == 0 and conv.out_channels % degree == 0
-        return conv.groups == 1 and whole and min(conv.in_channels, conv.out_channels) > degree
-
-    def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            return self._in_full(x)
+    def _in_blocks(self, x: Tensor) -> Tensor:
         blocks = x.reshape(-1, self.in_channels // self.degree, *x.shape[2:])
-        y = self._spatial(blocks, self.weight).unflatten(0, (-1, self.degree)).transpose(1, 2).flatten(1, 2)
-        return y if self.bias is None else y + self.bias[:, None, None]
+        return (
+            self._spatial(blocks, self.weight).unflatten(0, (-1, self.degree)).transpose(1, 2).flatten(1, 2)
+        )
 
     def to_dense(self) -> Tensor:
         same = torch.eye(self.degree, dtype=self.weight.dtype, device=self.weight.device)
@@ -294,7 +303,7 @@ class Block(TiedConv2d):
         return dense // self.degree * math.prod(self.output_size(height, width))
 
 
-class Kronecker(TiedConv2d):
+class Kronecker(BlockwiseConv2d):
     """A channel mixing that is the same for all members of a block, times one small convolution within blocks.
 
         W[(o1, o2), (i1, i2)] = A[o1, i1] K[o2, i2],      i2, o2 < degree
@@ -313,20 +322,11 @@ class Kronecker(TiedConv2d):
         self.mix = self._normal(rows, columns, variance=1 / columns)
         self.weight = self._normal(degree, degree, k, k, variance=2 / (degree * k**2))
 
-    @classmethod
-    def _fits(cls, conv: nn.Conv2d, degree: int) -> bool:
-        whole = conv.in_channels % degree == 0 and conv.out_channels % degree == 0
-        return conv.groups == 1 and whole and min(conv.in_channels, conv.out_channels) > degree
-
-    def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            return self._in_full(x)
+    def _in_blocks(self, x: Tensor) -> Tensor:
         rows, columns = self.mix.shape
         if self._mixes_first(*x.shape[2:]):
-            y = self._convolve(self._mix(x, columns), rows)
-        else:
-            y = self._mix(self._convolve(x, columns), columns)
-        return y if self.bias is None else y + self.bias[:, None, None]
+            return self._convolve(self._mix(x, columns), rows)
+        return self._mix(self._convolve(x, columns), columns)
 
     def _mix(self, x: Tensor, columns: int) -> Tensor:
         blocks = x.unflatten(1, (columns, self.degree)).flatten(2)

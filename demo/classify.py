@@ -9,7 +9,7 @@ import gradio as gr
 from demo import photos, verdict
 from demo import views_classify as views
 from demo.models import Classifier, Models
-from demo.tab import ModelTab, component, directly, field, kindly, listening, python_snippet
+from demo.tab import ModelTab, component, directly, field, keep_panel, kindly, listening
 from demo.uploads import LIMITS, UploadError, read_data_url, read_integer
 from demo.verdict import Verdict
 
@@ -23,7 +23,6 @@ LEAD = (
     "Show it a picture. Two networks look: one whose kernels **share their weights** across channels, and its "
     "**dense twin**, whose kernels do not."
 )
-KEEP = "### Keep\nEverything here can be taken away or repeated in Python."
 
 
 class Classify(ModelTab):
@@ -102,13 +101,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     kernels = component(tab.name, "kernels", server_functions=[directly(draw_kernels)])
     parts = component(tab.name, "parts", "points", "parts")
     front = component(tab.name, "front", "points", "front")
-    with gr.Column(elem_id="classify-panel-keep"):
-        gr.Markdown(KEEP)
-        with gr.Row(elem_classes="pair"):
-            with gr.Column(min_width=300):
-                keep = component(tab.name, "keep")
-            with gr.Column(min_width=300):
-                snippet = python_snippet(tab.name)
+    keep, snippet = keep_panel(tab.name)
 
     shown = [seen, photo, answers, costs, keep, snippet]
     all_of_it = [picker, *shown, kernels, parts, front]

@@ -12,7 +12,7 @@ from demo import views_text as views
 from demo.models import Models
 from demo.readers import USUAL, Reader
 from demo.reading import SHORT, Reading
-from demo.tab import ModelTab, component, field, kindly, listening, python_snippet, sentence
+from demo.tab import ModelTab, component, field, keep_panel, kindly, listening, sentence
 from demo.uploads import MAX_ROWS, MAX_TEXT, UploadError, read_integer, read_table_file, read_text
 from weights import WeightsError
 
@@ -30,7 +30,6 @@ TABLE = (
     f"### A whole table\nA CSV of up to {MAX_ROWS:,} rows whose header names a column `text` (or `review`, "
     "`sentence`, ...). It comes back with a label and a probability in each row."
 )
-KEEP = "### Keep\nEverything here can be taken away or repeated in Python."
 
 
 class ClassifyText(ModelTab):
@@ -160,13 +159,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
             "Upload a CSV", file_types=[".csv"], size="md", scale=0, elem_id="text-upload"
         )
         table = component(tab.name, "table")
-    with gr.Column(elem_id="text-panel-keep"):
-        gr.Markdown(KEEP)
-        with gr.Row(elem_classes="pair"):
-            with gr.Column(min_width=300):
-                keep = component(tab.name, "keep")
-            with gr.Column(min_width=300):
-                snippet = python_snippet(tab.name)
+    keep, snippet = keep_panel(tab.name)
 
     shown = [seen, passage, plans, answers, costs, flow, front, keep, snippet]
     all_of_it = [picker, *shown]

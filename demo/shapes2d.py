@@ -16,7 +16,7 @@ from demo import scene as scenes
 from demo.figures import turning
 from demo.models import Loaded, Models
 from demo.scene import Point, Scene
-from demo.tab import ShapeTab, component, directly, field, kindly, listening, python_snippet
+from demo.tab import ShapeTab, component, directly, field, keep_panel, kindly, listening
 from demo.uploads import LIMITS, UploadError, read_data_url, read_integer, read_number
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ WALK = (
     "### Walk\nFrom the pinned picture to the one now: shape changes along a row, orientation down a column. "
     "<small>interpolation</small>"
 )
-KEEP = "### Keep\nEverything here can be taken away or repeated in Python."
 
 
 class Shapes2D(ShapeTab):
@@ -155,13 +154,7 @@ def build(models: Models, page: gr.Blocks) -> None:
         with gr.Column(elem_id="shapes2d-panel-walk", min_width=300):
             gr.Markdown(WALK)
             walk = component("shapes2d", "walk")
-    with gr.Column(elem_id="shapes2d-panel-keep"):
-        gr.Markdown(KEEP)
-        with gr.Row(elem_classes="pair"):
-            with gr.Column(min_width=300):
-                keep = component("shapes2d", "keep")
-            with gr.Column(min_width=300):
-                snippet = python_snippet("shapes2d")
+    keep, snippet = keep_panel(tab.name)
 
     shown = [scene, canvas, bench, keep, snippet]
     listen, after = listening(tab.name)

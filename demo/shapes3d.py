@@ -18,7 +18,7 @@ from demo import scene3d as scenes
 from demo import views3d as views
 from demo.models import Loaded, Models
 from demo.scene3d import Scene
-from demo.tab import ShapeTab, component, directly, field, kindly, listening, python_snippet, sentence
+from demo.tab import ShapeTab, component, directly, field, keep_panel, kindly, listening, sentence
 from demo.uploads import MAX_BYTES, MESH_LIMITS, UploadError, read_choice, read_integer, read_shape_file
 
 LABELS = {"affinevae-modelnet10": "Furniture", "affinevae-modelnet10-cube": "Furniture, quarter turns"}
@@ -29,7 +29,6 @@ WALK = (
     "### Walk\nFrom the pinned shape to the one now: shape changes along a row, orientation down a column. "
     "<small>interpolation</small>"
 )
-KEEP = "### Keep\nEverything here can be taken away or repeated in Python."
 
 
 # A refusal changes no component: the stage must hear that the waiting is over all the same.
@@ -158,10 +157,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
         with gr.Column(elem_id="shapes3d-panel-walk", min_width=300):
             gr.Markdown(WALK)
             walk = component(tab.name, "walk")
-        with gr.Column(elem_id="shapes3d-panel-keep", min_width=300):
-            gr.Markdown(KEEP)
-            keep = component(tab.name, "keep", server_functions=[save_shape])
-            snippet = python_snippet(tab.name)
+        keep, snippet = keep_panel(tab.name, side_by_side=False, server_functions=[save_shape])
 
     shown = [scene, stage]
     listen, after = listening(tab.name)

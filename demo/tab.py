@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import gradio as gr
@@ -221,13 +222,20 @@ class ShapeTab(ModelTab):
         return self.show(acts[read_choice(field(event, "act"), list(acts), "The button")](), steered=True)
 
 
-def python_snippet(tab: str) -> gr.Code:
-    """Where the tab shows what it did as a program."""
-    return gr.Code(
-        language="python",
-        label="Do this in Python",
-        interactive=False,
-        wrap_lines=True,
-        show_line_numbers=False,
-        elem_id=f"{tab}-python",
-    )
+def keep_panel(tab: str, side_by_side: bool = True, **options: Any) -> tuple[gr.HTML, gr.Code]:
+    """What is on screen, to take away: links and files (a component with ``options``), and the program."""
+    with gr.Column(elem_id=f"{tab}-panel-keep", min_width=300):
+        gr.Markdown("### Keep\nEverything here can be taken away or repeated in Python.")
+        with gr.Row(elem_classes="pair") if side_by_side else nullcontext():
+            with gr.Column(min_width=300) if side_by_side else nullcontext():
+                files = component(tab, "keep", **options)
+            with gr.Column(min_width=300) if side_by_side else nullcontext():
+                snippet = gr.Code(
+                    language="python",
+                    label="Do this in Python",
+                    interactive=False,
+                    wrap_lines=True,
+                    show_line_numbers=False,
+                    elem_id=f"{tab}-python",
+                )
+    return files, snippet

@@ -33,8 +33,8 @@ STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of the linear model's regularisation; 
 
 
 @dataclass(frozen=True)
-class Evaluate:
-    """Measure a model folder on a data set's test split.
+class ModelAndTexts:
+    """A trained model and texts of its classes.
 
     Args:
         model: folder, shipped name or Hub repository.
@@ -42,12 +42,7 @@ class Evaluate:
         text_column: columns of the text, joined by a space.
         label_column: column of the label.
         class_names: names for the labels, in their order.
-        test: how many test texts, at most.
-        linear: also train the TF-IDF baseline.
-        rounds: of timing, in which every plan has its turn.
         seed: of the data's split, as in training.
-        terms: terms of use of the data, for the card; known for data sets by name.
-        output: folder for the results; the model's own if left out.
     """
 
     model: Annotated[str, tyro.conf.Positional]
@@ -55,10 +50,40 @@ class Evaluate:
     text_column: tuple[str, ...] = ()
     label_column: str | None = None
     class_names: tuple[str, ...] = ()
+    seed: int = 0
+
+    def load(self) -> tuple[TextClassifier, Path, TextData]:
+        """Model, its folder and the data; ``ValueError`` if their classes differ."""
+        model = TextClassifier.from_pretrained(self.model)
+        data = load_texts(
+            self.data,
+            text=self.text_column,
+            label=self.label_column,
+            classes=self.class_names,
+            seed=self.seed,
+        )
+        if data.classes != model.classes:
+            raise ValueError(
+                f"{self.model} knows the classes {model.classes[:5]}, the data {data.classes[:5]}"
+            )
+        return model, model.folder or Path(self.model), data
+
+
+@dataclass(frozen=True)
+class Evaluate(ModelAndTexts):
+    """Measure a model folder on a data set's test split.
+
+    Args:
+        test: how many test texts, at most.
+        linear: also train the TF-IDF baseline.
+        rounds: of timing, in which every plan has its turn.
+        terms: terms of use of the data, for the card; known for data sets by name.
+        output: folder for the results; the model's own if left out.
+    """
+
     test: int = 25_000
     linear: bool = True
     rounds: int = 10
-    seed: int = 0
     terms: str | None = None
     output: Path | None = None
 
@@ -195,19 +220,8 @@ def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[s
 
 def run(options: Evaluate) -> dict[str, Any]:
     """Evaluate a folder and write the results beside its weights; returns the metrics."""
-    model = TextClassifier.from_pretrained(options.model)
-    folder = options.output or model.folder or Path(options.model)
-    data = load_texts(
-        options.data,
-        text=options.text_column,
-        label=options.label_column,
-        classes=options.class_names,
-        seed=options.seed,
-    )
-    if data.classes != model.classes:
-        raise ValueError(
-            f"{options.model} knows the classes {model.classes[:5]}, the data {data.classes[:5]}"
-        )
+    model, place, data = options.load()
+    folder = options.output or place
     known = read_metrics(folder)
     result: dict[str, Any] = {
         **{key: known[key] for key in ("training", "search") if key in known},

@@ -15,11 +15,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import optuna
 import torch
-import tyro
 from optuna.samplers import NSGAIISampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -28,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from textclf.bottleneck import Plan
 from textclf.engine import PRECISIONS, graph_path
-from textclf.evaluate import accuracy, classify, example, typical_length
+from textclf.evaluate import ModelAndTexts, accuracy, classify, example, typical_length
 from textclf.export import export
 from textclf.latency import LatencyTable, callable_in, measure_table
 from textclf.model import Engine, OnePlan, PlanFacts, TextClassifier
@@ -36,7 +35,7 @@ from training.command import command
 from training.loop import RunError
 from training.measure import compare, machine
 from training.runs import read_metrics
-from training.texts import TextSplit, load_texts, subset
+from training.texts import TextSplit, subset
 
 Objective = Callable[[Plan], tuple[float, float]]  # plan -> (error, milliseconds)
 FRONT = 10  # plans of the front that are timed as a whole
@@ -44,15 +43,10 @@ QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of text lengths that latency is the mea
 
 
 @dataclass(frozen=True)
-class Search:
-    """Search a trained model's plans and name the best in its folder.
+class Search(ModelAndTexts):
+    """Search a trained model's plans, on the data it was trained on, and name the best in its folder.
 
     Args:
-        model: folder of a model trained by ``textclf.train``.
-        data: data set it was trained on.
-        text_column: columns of the text, joined by a space.
-        label_column: column of the label.
-        class_names: names for the labels, in their order.
         trials: plans to try, those of other workers and of an interrupted search included.
         texts: validation texts that every plan is tried on.
         final: validation texts that the front is measured on.
@@ -63,14 +57,8 @@ class Search:
         skip: how many of the last layers a plan may leave out; no more than it was trained with.
         storage: journal file, or an address like sqlite:///file or postgresql://host/name; in memory if left out.
         export: write the ONNX graphs of the named plans.
-        seed: of the search and the data's split.
     """
 
-    model: Annotated[str, tyro.conf.Positional]
-    data: str
-    text_column: tuple[str, ...] = ()
-    label_column: str | None = None
-    class_names: tuple[str, ...] = ()
     trials: int = 120
     texts: int = 400
     final: int = 1000
@@ -81,7 +69,6 @@ class Search:
     skip: int = 2
     storage: str | None = None
     export: bool = True
-    seed: int = 0
 
 
 class Candidate(NamedTuple):
@@ -223,19 +210,7 @@ def name_plans(
 
 def run(options: Search) -> dict[str, Candidate]:
     """Search, name plans and write them into the model's folder; returns them."""
-    model = TextClassifier.from_pretrained(options.model)
-    folder = model.folder or Path(options.model)
-    data = load_texts(
-        options.data,
-        text=options.text_column,
-        label=options.label_column,
-        classes=options.class_names,
-        seed=options.seed,
-    )
-    if data.classes != model.classes:
-        raise ValueError(
-            f"{options.model} knows the classes {model.classes[:5]}, the data {data.classes[:5]}"
-        )
+    model, folder, data = options.load()
     few, many = (subset(data.validation, n) for n in (options.texts, options.final))
     table = measure_table(model, options.engine)
     found = pareto(
