@@ -171,9 +171,13 @@ def _net(name: str) -> Net:
     config = model.config
     one = torch.zeros(1, config.channels, config.size, config.size)
     size = (locate(name, local_files_only=True)[0] / WEIGHTS).stat().st_size
+    return Net(name, model, parameters(model), macs(model, one), size, tuple(layers(model)), measured(name))
+
+
+def measured(name: str) -> dict[str, Any]:
+    """What was measured of a model on test data; empty where nobody did."""
     test = (_optional_json(name, METRICS) or {}).get("test")
-    measured = test if isinstance(test, dict) else {}
-    return Net(name, model, parameters(model), macs(model, one), size, tuple(layers(model)), measured)
+    return test if isinstance(test, dict) else {}
 
 
 def _load_reader(name: str) -> Reader:

@@ -20,15 +20,17 @@ from demo import (
     scene3d,
     shapes2d,
     shapes3d,
+    start,
     verdict,
 )
 from demo.models import Models
+from demo.tab import asked_tab
 from demo.theme import CSS, theme
 from demo.uploads import MAX_TABLE_BYTES
 from weights import WeightsError
 
-TABS = ("shapes2d", "shapes3d", "classify", "text")
-TITLE = "What it is, and how it is turned"
+TABS = ("start", "shapes2d", "shapes3d", "classify", "text")
+TITLE = "Networks without their redundancy"
 
 
 def build(models: Models | None = None) -> gr.Blocks:
@@ -37,8 +39,10 @@ def build(models: Models | None = None) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML(f"<h1>{TITLE}</h1>", elem_id="title", apply_default_css=False)
         with gr.Tabs() as tabs:
-            with gr.Tab("Shapes in 2D", id="shapes2d"):
-                shapes2d.build(models, page)
+            with gr.Tab("Start", id="start"):
+                start.build(models, page)
+            with gr.Tab("Shapes in 2D", id="shapes2d") as second:
+                shapes2d.build(models, page, second)
             with gr.Tab("Shapes in 3D", id="shapes3d") as third:
                 shapes3d.build(models, page, third)
             with gr.Tab("Classify an image", id="classify") as images:
@@ -69,7 +73,7 @@ def warm(models: Models) -> None:
 
 def choose_tab(request: gr.Request) -> Any:
     """The tab of the link."""
-    asked = dict(request.query_params).get("tab")
+    asked = asked_tab(dict(request.query_params))
     return gr.Tabs(selected=asked) if asked in TABS else gr.skip()
 
 

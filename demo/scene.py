@@ -178,7 +178,8 @@ def _read_stroke(points: Any, filled: bool, grey: Any) -> Stroke:
 
 def as_query(scene: Scene, names: Sequence[str]) -> str:
     """The scene as a readable URL query."""
-    query = {"model": scene.model, "start": "code" if scene.start == "upload" else scene.start}
+    start = "code" if scene.start == "upload" else scene.start
+    query = {"tab": "shapes2d", "model": scene.model, "start": start}
     if scene.start == "drawing":
         query["draw"] = _write_strokes(scene.strokes)
     query |= {"seed": str(scene.seed), **_write_point(scene.now, names)}

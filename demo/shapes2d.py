@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
-import plotly.graph_objects as go
 
 from affinevae.explore import code_at, turn_sweep
 from demo import examples, views
@@ -68,12 +67,16 @@ class Shapes2D(ShapeTab):
         z = place(self._loaded(scene), field(event, "x"), field(event, "y"))
         return self.show(replace(scene, now=Point(z, scene.now.pose)), steered=True)
 
-    def walk(self, scene: Scene) -> Any:
+    def walk(self, scene: Scene | None) -> Any:
         """From the pinned code to the one now."""
+        if scene is None:
+            return gr.skip()
         return views.walk(scene, self._loaded(scene))
 
-    def turn(self, scene: Scene) -> tuple[go.Figure, Any]:
+    def turn(self, scene: Scene | None) -> Any:
         """The picture turned through the circle, beside the plain VAE."""
+        if scene is None:
+            return gr.skip()
         loaded = self._loaded(scene)
         ours = turn_sweep(loaded.model, scene.image)
         plain = turn_sweep(loaded.plain, scene.image) if loaded.plain else None
@@ -121,8 +124,8 @@ def direct_calls(models: Models) -> tuple[Callable[..., Any], Callable[..., Any]
     return directly(draw_code), directly(peek_map)
 
 
-def build(models: Models, page: gr.Blocks) -> None:
-    """The tab, inside the open ``page``."""
+def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
+    """The tab, inside the open ``page``; its first scene is made when it is ``opened``."""
     tab = Shapes2D(models)
     draw_code, peek_map = direct_calls(models)
     scene = gr.State(None, time_to_live=6 * 3600)
@@ -165,7 +168,8 @@ def build(models: Models, page: gr.Blocks) -> None:
         if picture_too:
             event.then(kindly(tab.turn), scene, [plot, film], **after)
 
-    explain(page.load(tab.open, None, [picker, *shown, plane], **listen))
+    explain(page.load(tab.enter_by_link, None, [picker, *shown, plane], **listen))
+    explain(opened.select(tab.enter, scene, [picker, *shown, plane], **listen))
     explain(picker.input(tab.pick, [scene, picker], [picker, *shown, plane], **listen))
     newest: dict[str, Any] = {"trigger_mode": "always_last", **listen}
     started = (canvas.draw, tab.draw), (canvas.upload, tab.upload), (canvas.example, tab.example)

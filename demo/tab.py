@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -79,6 +79,11 @@ def component(tab: str, name: str, *scripts: str, **options: Any) -> gr.HTML:
     )
 
 
+def asked_tab(query: Mapping[str, str]) -> str:
+    """The tab of a link; a picture's link from before there were tabs leads to that of pictures."""
+    return query.get("tab", "shapes2d" if {"model", "z", "start"} & query.keys() else "start")
+
+
 class ModelTab:
     """A tab about one model at a time: how it opens, by itself or from a link, and how another model is picked.
 
@@ -141,10 +146,10 @@ class ModelTab:
         return self.open(request) if self._linked(request) else gr.skip()
 
     def _linked(self, request: gr.Request) -> bool:
-        return dict(request.query_params).get("tab") == self.name
+        return asked_tab(dict(request.query_params)) == self.name
 
     def _from_link(self, query: dict[str, str], names: list[str]) -> Any:
-        if query.get("tab", "shapes2d") != self.name or not {"model", "z", "start"} & query.keys():
+        if asked_tab(query) != self.name or not {"model", "z", "start"} & query.keys():
             return None
         try:
             name = read_choice(query.get("model", self.first), names, "The model in the link")

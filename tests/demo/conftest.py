@@ -105,7 +105,7 @@ def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
             wrong.append(url)
 
     def open_page(
-        query: str = "",
+        query: str = "?tab=shapes2d",
         size: tuple[int, int] = DESKTOP,
         ready: str = first_strip,
         script: str = "",

@@ -1,0 +1,115 @@
+"""What the cards of the tab "Start" show, and the numbers beside it, as the models' own metrics have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from affinevae.explore import turn_images
+from demo import classify, classify_text, examples3d, scene, scene3d, shapes2d, shapes3d
+from demo.models import Classifier, Loaded, Models, measured
+from demo.readers import USUAL, Reader
+from demo.views import side_by_side
+from demo.views3d import still
+
+ANGLES = torch.tensor([0.0, 0.9, 2.0, 3.3, 4.7])  # radians; uneven, as orientations come
+OBJECTS = (0, 1, 2)  # examples in 3D
+SIDE = 120  # pixels of an object
+
+
+def digit(models: Models) -> dict[str, Any]:
+    """One drawing turned five times, and the shape that the model finds in each."""
+    return _digit(models.get(shapes2d.FIRST, "image"))
+
+
+@lru_cache(maxsize=2)
+def _digit(loaded: Loaded) -> dict[str, Any]:
+    turned = turn_images(scene.from_example(loaded, 0).image, ANGLES)
+    code = loaded.model.encode(turned)
+    rows = [
+        {"label": "goes in", "url": side_by_side(turned)},
+        {"label": "shape found", "url": side_by_side(loaded.model.decode(code.z))},
+    ]
+    return {"rows": rows, "fact": _less_error(loaded, "pictures")}
+
+
+def furniture(models: Models) -> dict[str, Any]:
+    """Tilted objects, and how the model stands them up."""
+    return _furniture(models.get(shapes3d.FIRST, "shape"))
+
+
+@lru_cache(maxsize=2)
+def _furniture(loaded: Loaded) -> dict[str, Any]:
+    seen = [scene3d.from_example(loaded, i) for i in OBJECTS if i < len(examples3d.names())]
+    if not seen:
+        raise ValueError("there are no example meshes")
+    look = scene3d.Look()
+    stood = loaded.model.decode(torch.cat([s.code.z for s in seen]))
+    rows = [
+        {"label": "goes in", "urls": [still(s.image, look, SIDE) for s in seen]},
+        {"label": "stood up", "urls": [still(grid[None], look, SIDE) for grid in stood]},
+    ]
+    return {"rows": rows, "fact": _less_error(loaded, "shapes")}
+
+
+def _less_error(loaded: Loaded, things: str) -> str:
+    """How much smaller the squared error is than that of the plain VAE it is compared with."""
+    key = "squared_error"
+    ours, plain = measured(loaded.name), measured(loaded.name.removeprefix("affine"))
+    if not (ours.get(key) and plain.get(key)):
+        return ""
+    less = 1 - ours[key] / plain[key]
+    return (
+        f"{less:.0%} less error than a network without it, from as many numbers; {ours['n']:,} test {things}."
+    )
+
+
+def kernels(models: Models) -> dict[str, Any]:
+    """Two squares, as large as the networks have weights."""
+    return _kernels(models.classifier(classify.FIRST))
+
+
+@lru_cache(maxsize=2)
+def _kernels(loaded: Classifier) -> dict[str, Any]:
+    compact, dense = loaded.compact, loaded.dense
+    if dense is None:
+        raise ValueError("there is nothing to compare with")
+    nets = [
+        {"label": "dense", "weights": dense.parameters},
+        {"label": "shared", "weights": compact.parameters},
+    ]
+    right = [f"{100 * net.test['accuracy']:.1f} %" for net in (compact, dense) if net.test]
+    if len(right) < 2:
+        return {"nets": nets, "fact": ""}
+    fewer = f"{dense.parameters / compact.parameters:.1f} times fewer weights: right in {right[0]}"
+    return {"nets": nets, "fact": f"{fewer} of {compact.test['n']:,} test pictures rather than {right[1]}."}
+
+
+def text(models: Models) -> dict[str, Any]:
+    """How many vectors every layer reads, at full length and under the plan that visitors see first."""
+    return _text(models.reader(classify_text.FIRST))
+
+
+@lru_cache(maxsize=2)
+def _text(loaded: Reader) -> dict[str, Any]:
+    stops = [loaded.full, loaded.stop(USUAL)]
+    layers = loaded.model.config.layers
+    columns = [list(stop.facts.lengths) + [0] * (layers - len(stop.facts.lengths)) for stop in stops]
+    tested = [loaded.section("test", "plans", stop.name) for stop in stops]
+    times = [plan.get("latency_ms", {}).get(loaded.engine) for plan in tested]
+    if not all(times) or stops[0] == stops[1]:
+        return {"columns": columns, "fact": ""}
+    n, right = loaded.section("test")["n"], [f"{100 * plan['accuracy']:.1f} %" for plan in tested]
+    faster = f"{times[0] / times[1]:.1f} times faster than at full length: right in {right[1]}"
+    return {"columns": columns, "fact": f"{faster} of {n:,} test texts rather than {right[0]}."}
+
+
+CARDS: dict[str, Callable[[Models], dict[str, Any]]] = {
+    "shapes2d": digit,
+    "shapes3d": furniture,
+    "classify": kernels,
+    "text": text,
+}
