@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import threading
+import sys
 from collections.abc import Sequence
 
 # Before anything of Hugging Face is imported: the page works without a network and tells nobody.
@@ -13,22 +13,28 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until interrupted; on the loopback only, but on a Space."""
+    """Serve until interrupted; on the loopback only, but on a Space. Exit code 2 if there is no free port."""
     parser = argparse.ArgumentParser(description="Serve the page.")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
-    on_space = "SPACE_ID" in os.environ
-    parser.add_argument("--host", default="0.0.0.0" if on_space else "127.0.0.1", help="default: %(default)s")
+    usual = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
+    host = os.environ.get("GRADIO_SERVER_NAME", usual)
+    parser.add_argument("--host", default=host, help="default: %(default)s")
     parser.add_argument("--share", action="store_true", help="a public link through Gradio's servers")
     args = parser.parse_args(arguments)
 
-    from demo.models import Models
-    from demo.page import build, launch_options, warm
+    from demo.serve import serve
     from demo.uploads import harden_pillow
 
     harden_pillow()
-    models = Models()
-    threading.Thread(target=warm, args=(models,), daemon=True).start()
-    build(models).launch(server_name=args.host, server_port=args.port, share=args.share, **launch_options())
+    try:
+        serve(args.host, args.port, args.share)
+    except OSError:  # Gradio found no port
+        taken = f"port {args.port} of {args.host} is taken: leave --port out to take the first free one"
+        parser.exit(2, f"{taken if args.port else f'there is no free port from 7860 on {args.host}'}\n")
+    sys.stdout.flush()
+    os._exit(
+        0
+    )  # a model may still be at work in some thread, and torch aborts where the interpreter ends around it
 
 
 if __name__ == "__main__":

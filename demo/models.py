@@ -75,7 +75,12 @@ class Models:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._loading: dict[str, threading.Lock] = {}
         self._loaded: dict[str, tuple[tuple[int, ...], Any]] = {}
+
+    def loaded(self) -> list[str]:
+        """Sorted names of the models that are in memory."""
+        return sorted(self._loaded)
 
     def names(self, kind: Kind = "image") -> list[str]:
         """Names that the tab of that kind can show: those with a pose."""
@@ -111,6 +116,10 @@ class Models:
             listed = ", ".join(known) or "none yet"
             raise WeightsError(f"There is no model called {str(name)[:60]!r} here: choose one of {listed}.")
         with self._lock:
+            loading = self._loading.setdefault(name, threading.Lock())
+        with (
+            loading
+        ):  # one lock a name: a slow load, or a download, holds up nobody who asks for another model
             stamp = tuple(map(_stamp, made_of))
             if name not in self._loaded or self._loaded[name][0] != stamp:
                 self._loaded[name] = (stamp, load(name))

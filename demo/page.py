@@ -54,7 +54,7 @@ def build(models: Models | None = None) -> gr.Blocks:
         endpoints3d.build(models)
         endpoints_classify.build(models)
         endpoints_text.build(models)
-    page.queue(max_size=64, default_concurrency_limit=4)
+    page.queue(max_size=256, default_concurrency_limit=4)
     return page
 
 
@@ -88,4 +88,5 @@ def launch_options() -> dict[str, Any]:
         "ssr_mode": False,
         "footer_links": ["api"],
         "run_history": False,
+        "state_session_capacity": 300,  # Gradio keeps a copy of the page's state for so many visitors, gone or not
     }

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +16,7 @@ sys.path.append(
     str(ROOT / "tests" / "textclf")
 )  # tiny_weights makes its tokenizer as the tests of textclf do
 
+from serving import serving  # noqa: E402
 from tiny_weights import write_weights  # noqa: E402
 
 
@@ -40,39 +36,11 @@ def in_weights(weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def server(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the page. Nothing that the tests do may leave a traceback in its log."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/"
-    environment = {
-        **os.environ,
-        "WEIGHTS_DIR": str(weights_dir),
-        "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port)]
-    with log.open("w") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
-        try:
-            wait_until_ready(url, process, log)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(10)
+    with serving(weights_dir, log) as (url, _):
+        yield url
     left = log.read_text().split("Traceback")[1:]
     # Gradio itself prints that it refused a path on the server, which is what one test asks for.
     assert all("InvalidPathError" in trace for trace in left), left
-
-
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError(f"the page did not start: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")
