@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from affinevae.model import AffineVAEConfig
+from training.card import OTHER, Score, front_matter
 
-CARD = """---
-library_name: affinevae
-license: apache-2.0
-tags: [affine-vae, vae, disentanglement, pose]
----
+CARD = """{front}
 
 # {name}
 
@@ -39,6 +36,7 @@ Reconstructions are soft, as a VAE's are at this code size. The canonical orient
 can differ between classes, and what looks alike when turned (6 and 9) shares one.
 """
 
+TAGS = ("affine-vae", "vae", "disentanglement", "pose")
 ROWS = (
     ("-ELBO, nats an image, price of the pose included", "nats", "{:.2f}"),
     ("of which the price of the pose", "pose_nats", "{:.2f}"),
@@ -82,8 +80,12 @@ def model_card(name: str, config: AffineVAEConfig, result: dict[str, Any]) -> st
     test, training = result["test"], result.get("training") or {}
     plain, solid = config.group == "none", config.dims == 3
     turned = "left as they are" if result["turns"] == "none" else "each turned by an unknown pose"
+    test_turned = "" if result["turns"] == "none" else ", each turned once by an unknown pose"
     time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs), pose search included."
+    task = OTHER if solid else "image-feature-extraction"
+    scores = [Score(key.replace(".", "_"), title, lookup(test, key)) for title, key, _ in ROWS]
     return CARD.format(
+        front=front_matter(name, "affinevae", task, TAGS, result["data"], scores, test_turned),
         name=name,
         what="A plain VAE, the comparison for the affine VAE," if plain else "An affine VAE",
         size="x".join(map(str, config.size)),
@@ -98,7 +100,7 @@ def model_card(name: str, config: AffineVAEConfig, result: dict[str, Any]) -> st
         turned=turned,
         terms=f"Terms of the data: {result['terms']}." if result.get("terms") else "",
         n=test["n"],
-        test_turned="" if result["turns"] == "none" else ", each turned once by an unknown pose",
+        test_turned=test_turned,
         table=measured_table(test),
         training=time.format(**training) if training else "",
     )

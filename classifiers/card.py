@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from classifiers.model import CompactCNNConfig
+from training.card import Score, front_matter
 
-CARD = """---
-library_name: classifiers
-license: apache-2.0
-pipeline_tag: image-classification
-tags: [image-classification, weight-sharing, efficient-networks]
----
+CARD = """{front}
 
 # {name}
 
@@ -44,6 +40,15 @@ It answers with one of its {classes} classes whatever it is shown: {names}. Pict
 answer too; `energy(logits)` above `model.scope` is a hint that this is one.
 """
 
+TASK = "image-classification"
+TAGS = (TASK, "weight-sharing", "efficient-networks")
+SCORES = (
+    ("accuracy", "accuracy"),
+    ("top5", "accuracy of the best five"),
+    ("nll", "negative log-likelihood, nats"),
+    ("calibration_error", "calibration error, 15 bins"),
+)
+
 
 def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> str:
     """README.md of a model folder."""
@@ -51,7 +56,11 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
     tied = test["parameters"] < test["dense_parameters"]
     dense = f" (untied: {test['dense_parameters']:,} and {test['dense_macs'] / 1e6:.1f} million)"
     time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs)."
+    scores = [Score(key, title, test.get(key)) for key, title in SCORES]
     return CARD.format(
+        front=front_matter(
+            name, "classifiers", TASK, TAGS, result["data"], scores, f", {test['n']:,} test pictures"
+        ),
         name=name,
         network=config.network,
         classes=len(config.classes),

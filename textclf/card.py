@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from textclf.model import TextConfig
+from training.card import Score, front_matter
 
-CARD = """---
-library_name: textclf
-license: apache-2.0
-pipeline_tag: text-classification
-tags: [text-classification, efficient-inference]
----
+CARD = """{front}
 
 # {name}
 
@@ -41,6 +37,8 @@ English, and texts like those it was trained on; what is beyond {longest} tokens
 a network that was never told what it does not know.
 """
 
+TASK = "text-classification"
+TAGS = (TASK, "efficient-inference")
 ENGINES = {"torch": "PyTorch, ms", "onnx": "ONNX Runtime, ms", "int8": "int8, ms"}
 
 
@@ -76,7 +74,11 @@ def model_card(name: str, config: TextConfig, result: dict[str, Any]) -> str:
     test, training = result["test"], result.get("training") or {}
     time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs, {texts:,} texts)."
     listed = ", ".join(config.classes[:8]) + (", ..." if len(config.classes) > 8 else "")
+    scores = [Score("accuracy", f"accuracy, plan {plan}", f["accuracy"]) for plan, f in test["plans"].items()]
     return CARD.format(
+        front=front_matter(
+            name, "textclf", TASK, TAGS, result["data"], scores, f", {test['n']:,} test texts"
+        ),
         name=name,
         classes=listed,
         layers=config.layers,
