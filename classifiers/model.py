@@ -105,7 +105,7 @@ class CompactCNN(
             WeightsError: also for an ONNX file that is missing, damaged or another model's.
         """
         model: Self = super().from_pretrained(name_or_path, **options)
-        source, _ = locate(name_or_path, **options)
+        source, _ = locate(name_or_path, revision=options.get("revision"), local_files_only=True)
         if engine == "onnx" or (engine == "auto" and (source / ONNX).is_file()):
             model.session = open_session(source / ONNX, model)
         channels_last(model)

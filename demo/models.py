@@ -143,7 +143,7 @@ def _stamp(name: str) -> int:
 
 def _load(name: str) -> Loaded:
     model = AffineVAE.from_pretrained(name)
-    layout = read_map(folder(name), model.config.latent_dim)
+    layout = read_map(locate(name, local_files_only=True)[0], model.config.latent_dim)
     if model.config.dims == 3:  # its tab compares with nothing and frames nothing
         return Loaded(name, model, None, layout, DEFAULT_FILL)
     twin = name.removeprefix("affine")

@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.json"
 CARD = "README.md"
+# What belongs to a model on the Hub: no checkpoint of a training, no pickle, nothing that happens to lie beside it.
+FILES = (CONFIG, WEIGHTS, METRICS, CARD, "map.safetensors", "front.json", "*.onnx")
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
 
@@ -61,12 +64,23 @@ def read_tensors(folder: Path, sha256: str | None = None) -> dict[str, Tensor]:
     if sha256 is not None and (found := file_sha256(path)) != sha256:
         difference = f"sha256 {found[:12]} where the catalogue says {sha256[:12]}"
         raise WeightsError(f"{path} has {difference}: restore it, or accept it with `python -m weights add`")
+    return load_tensors(path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file; ``WeightsError`` if it is damaged, or holds NaN or infinity."""
     try:
         tensors = safetensors.torch.load_file(path)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(f"{path} is damaged or incomplete ({one_line(error)}): save it again") from error
     require_finite(tensors, str(path))
     return tensors
+
+
+def belonging(names: Iterable[str]) -> list[str]:
+    """Those of the names that are ``FILES`` of a model, sorted."""
+    flat = (name for name in names if "/" not in name)
+    return sorted(name for name in flat if any(fnmatchcase(name, pattern) for pattern in FILES))
 
 
 def _without_weights(folder: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from huggingface_hub import (
+    HfApi,
     constants,
     get_hf_file_metadata,
     hf_hub_download,
@@ -29,7 +30,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-from weights.checkpoint import CONFIG, WEIGHTS, WeightsError, one_line
+from weights.checkpoint import CONFIG, WEIGHTS, WeightsError, belonging, one_line
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ logger = logging.getLogger(__name__)
 def fetch(
     repo: str, revision: str | None = None, *, token: str | bool | None = None, local_files_only: bool = False
 ) -> Path:
-    """A folder with the ``config.json`` and ``model.safetensors`` of one commit of ``owner/repo``.
+    """A folder with one commit of ``owner/repo``: ``config.json``, ``model.safetensors`` and what else of ``FILES``.
 
     A cached commit is used without asking. For a branch the Hub is asked what is new; where it does not
     answer, the cached copy is used, with a warning in the log.
@@ -82,15 +83,21 @@ def cached(repo: str, revision: str | None = None) -> Path | None:
 
 def _download(repo: str, revision: str | None, token: str | bool | None) -> Path:
     url = hf_hub_url(repo, CONFIG, revision=revision)
-    commit = _within(PATIENCE, lambda: get_hf_file_metadata(url, token=token, timeout=PATIENCE)).commit_hash
-    paths = [hf_hub_download(repo, file, revision=commit, token=token) for file in (WEIGHTS, CONFIG)]
-    folder = Path(paths[0]).parent
+    commit = within(PATIENCE, lambda: get_hf_file_metadata(url, token=token, timeout=PATIENCE)).commit_hash
+    if commit and (copy := cached(repo, revision)) and copy.name == commit:
+        return copy
+    api = HfApi(constants.ENDPOINT, token=token)
+    there = belonging(within(PATIENCE, lambda: api.list_repo_files(repo, revision=commit)))
+    beside = (name for name in there if name not in (WEIGHTS, CONFIG))
+    for name in (WEIGHTS, *beside, CONFIG):  # the last one is the sign of a complete folder
+        path = hf_hub_download(repo, name, revision=commit, token=token)
+    folder = Path(path).parent
     if cached(repo, revision) != folder:  # moves the branch in the cache, now that the commit is complete
         hf_hub_download(repo, CONFIG, revision=revision, token=token)
     return folder
 
 
-def _within(seconds: float, question: Callable[[], T]) -> T:
+def within(seconds: float, question: Callable[[], T]) -> T:
     """The answer, or ``concurrent.futures.TimeoutError``: no HTTP time-out covers a silent name server."""
     answer: concurrent.futures.Future[T] = concurrent.futures.Future()
 
@@ -104,9 +111,14 @@ def _within(seconds: float, question: Callable[[], T]) -> T:
     return answer.result(seconds)
 
 
+def unreachable() -> str:
+    """What is wrong where nobody answers."""
+    return f"the Hub ({constants.ENDPOINT}) cannot be reached"
+
+
 def _reason(revision: str | None, error: Exception) -> str:
     if isinstance(error, SILENCE):
-        return f"the Hub ({constants.ENDPOINT}) cannot be reached"
+        return unreachable()
     if isinstance(error, GatedRepoError):
         return "the Hub gates it: accept its terms there and pass a token"
     if isinstance(error, RepositoryNotFoundError):

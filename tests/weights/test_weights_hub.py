@@ -140,6 +140,46 @@ def test_truncated_download(fake_hub: FakeHub) -> None:
 
 
 @pytest.mark.usefixtures("commit")
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "answered 401: try again later or with a token"),
+        (403, "answered 403: try again later or with a token"),
+        (404, "answered 404"),
+        (429, "answered 429"),
+        (500, "answered 500"),
+    ],
+)
+def test_refusals_of_the_hub(fake_hub: FakeHub, status: int, words: str) -> None:
+    fake_hub.status = status
+    with pytest.raises(WeightsError, match=words) as caught:
+        Tiny.from_pretrained("me/tiny")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("commit")
+def test_gated(fake_hub: FakeHub) -> None:
+    fake_hub.repos["me/tiny"].gated = True
+    with pytest.raises(WeightsError, match="the Hub gates it: accept its terms there and pass a token"):
+        Tiny.from_pretrained("me/tiny")
+
+
+def test_what_lies_beside_the_weights_comes_along_and_nothing_else(
+    fake_hub: FakeHub, model: Tiny, tmp_path: Path
+) -> None:
+    folder = model.save_pretrained(tmp_path / "saved")
+    belongs = {"config.json", "model.safetensors", "front.json", "full.int8.onnx", "map.safetensors"}
+    for name in (*belongs - {"config.json", "model.safetensors"}, "training.pt", "big.zip", "run.py"):
+        (folder / name).write_bytes(b"x")
+    fake_hub.push("me/tiny", folder)
+    Tiny.from_pretrained("me/tiny")
+    copy, _ = weights.locate("me/tiny", local_files_only=True)
+    assert {path.name for path in copy.iterdir()} == belongs
+    fake_hub.stop()
+    assert equal(model, Tiny.from_pretrained("me/tiny"))
+
+
+@pytest.mark.usefixtures("commit")
 @pytest.mark.parametrize("trouble", ["gone", "silent", "status"])
 def test_an_unreachable_hub_costs_at_most_three_seconds(fake_hub: FakeHub, trouble: str) -> None:
     if trouble == "gone":
