@@ -100,7 +100,11 @@ def serve(host: str, port: int | None = None, share: bool = False) -> None:
     """
     health = Health(Models())
     page = build(health.models)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # containers are stopped by it
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # also where a shell's "&" has them ignored; containers send TERM
+        signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         page.launch(
             server_name=host, server_port=port, share=share, prevent_thread_lock=True, **options(health)

@@ -15,7 +15,7 @@ SELECTED = "button[role=tab][aria-selected=true]"
 def test_every_system_shows_what_its_model_made(visit: Visit, size: tuple[int, int]) -> None:
     page = visit("", size=size, ready=FILLED)
     assert page.locator(SELECTED).inner_text() == "Start"
-    sources = page.locator(".card .rows img").evaluate_all("images => images.map((image) => image.src)")
+    sources = page.locator(".card .pairs img").evaluate_all("images => images.map((image) => image.src)")
     assert len(set(sources)) == len(sources) == 8
     assert all(source.startswith("data:image/png") for source in sources)
     dense, shared = page.locator(".card .squares figcaption").all_inner_texts()
