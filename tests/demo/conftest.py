@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from benchmarks.serving import serving
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(
     str(ROOT / "tests" / "textclf")
 )  # tiny_weights makes its tokenizer as the tests of textclf do
 
-from serving import serving  # noqa: E402
 from tiny_weights import write_weights  # noqa: E402
 
 
@@ -36,8 +37,8 @@ def in_weights(weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def server(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the page. Nothing that the tests do may leave a traceback in its log."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    with serving(weights_dir, log) as (url, _):
-        yield url
+    with serving(log, WEIGHTS_DIR=str(weights_dir), OMP_NUM_THREADS="1") as server:
+        yield server.url
     left = log.read_text().split("Traceback")[1:]
     # Gradio itself prints that it refused a path on the server, which is what one test asks for.
     assert all("InvalidPathError" in trace for trace in left), left

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from browsing import PATIENCE
-from serving import ROOT, serving
 from tiny_weights import MODEL, SOLID, TINY_CNN, TINY_TEXT
 
 import demo.models
+from benchmarks.serving import ROOT, serving
 from demo import __version__
 from demo.models import Loaded, Models
 from demo.serve import HEADERS
@@ -201,7 +201,7 @@ def test_ends_cleanly_while_models_are_loading(
     weights_dir: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     log = tmp_path / "log.txt"
-    with serving(weights_dir, log) as (_, process):
+    with serving(log, WEIGHTS_DIR=str(weights_dir)) as (_, process):
         process.send_signal(number)
         assert process.wait(8) == 0
     assert "Running on local URL" in log.read_text()
