@@ -8,20 +8,14 @@ Needs a Chromium or Chrome. Starts the page itself, with the shipped weights and
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.serving import ROOT, serving
 from training.command import command
 
-ROOT = Path(__file__).parent.parent
 PATIENCE = 60_000  # milliseconds
 # What to wait for in each tab: its slowest part.
 READY = {
@@ -50,38 +44,12 @@ class Screenshots:
     settle: int = 4000
 
 
-@contextmanager
-def served() -> Iterator[str]:
-    """Address of the page, while it runs in a child process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port)], cwd=ROOT)
-    try:
-        yield ready(f"http://127.0.0.1:{port}/", process)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def ready(url: str, process: subprocess.Popen[bytes], seconds: float = 90) -> str:
-    """The address, once it answers; ``RuntimeError`` if it never does."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}healthz", timeout=5).close()
-            return url
-        except OSError:
-            time.sleep(0.3)
-    raise RuntimeError("the page did not start")
-
-
 def run(options: Screenshots) -> None:
     """Write the pictures."""
     from playwright.sync_api import sync_playwright
 
     found = shutil.which("chromium") or shutil.which("google-chrome")
-    with served() as url, sync_playwright() as p:
+    with TemporaryDirectory() as folder, serving(Path(folder) / "log.txt") as server, sync_playwright() as p:
         browser = p.chromium.launch(executable_path=found, args=FLAGS)
         for tab in options.tabs:
             for suffix, (width, height) in SIZES.items():
@@ -89,7 +57,7 @@ def run(options: Screenshots) -> None:
                 page.set_default_timeout(PATIENCE)
                 take(
                     page,
-                    f"{url}?tab={tab}",
+                    f"{server.url}?tab={tab}",
                     READY[tab],
                     options.settle,
                     options.output / f"{tab}{suffix}.png",
