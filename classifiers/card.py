@@ -37,7 +37,7 @@ model.classes
 ## Limits
 
 It answers with one of its {classes} classes whatever it is shown: {names}. Pictures unlike the training ones get an
-answer too; `energy(logits)` above `model.scope` is a hint that this is one.
+answer too; `energy(logits)` above `model.scope` is a hint that this is one.{foreign}
 """
 
 TASK = "image-classification"
@@ -78,4 +78,8 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         nll=test["nll"],
         calibration_error=test["calibration_error"],
         training=time.format(**training) if training else "",
+        foreign="".join(
+            f"\n{found['flagged']:.0%} of {found['n']:,} {name} pictures get it, {found['own_flagged']:.0%} of its own."
+            for name, found in result.get("out_of_scope", {}).items()
+        ),
     )

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 import tyro
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_calibration_error
+from torchmetrics.functional.classification import binary_auroc, multiclass_calibration_error
 
 from classifiers.card import model_card
 from classifiers.data import load
-from classifiers.model import CompactCNN
+from classifiers.model import CompactCNN, energy
 from classifiers.networks import create_network, dense_name
 from training.command import command
 from training.datasets import ImageSplit
@@ -39,6 +39,7 @@ class Evaluate:
         terms: terms of use of the data, for the card; known for data sets by name.
         output: folder for the results; the model's own if left out.
         half: store the weights as float16, and measure them so.
+        foreign: data sets of other things than the classes: how many of their pictures get the hint that they are.
     """
 
     model: Annotated[str, tyro.conf.Positional]
@@ -46,6 +47,7 @@ class Evaluate:
     terms: str | None = None
     output: Path | None = None
     half: bool = False
+    foreign: tuple[str, ...] = ()
 
 
 def logits_of(model: CompactCNN, images: Tensor) -> Tensor:
@@ -88,6 +90,23 @@ def evaluate(model: CompactCNN, split: ImageSplit) -> dict[str, Any]:
     }
 
 
+def out_of_scope(model: CompactCNN, own: Tensor, foreign: Tensor) -> dict[str, float]:
+    """How well ``energy(logits) > model.scope`` tells pictures of other things from the model's own, both as bytes.
+
+    ``flagged`` of the foreign pictures, ``own_flagged`` of its own, and the area under the curve of all thresholds.
+    """
+    known, other = (energy(logits_of(model, images)) for images in (own, foreign))
+    truth = torch.cat([torch.zeros(len(known)), torch.ones(len(other))]).long()
+    # torchmetrics would squash values outside [0, 1] by a sigmoid, whose ends round to ties; ranks keep the order
+    ranks = torch.cat([known, other]).argsort().argsort() / len(truth)
+    return {
+        "n": len(other),
+        "flagged": float((other > model.scope).float().mean()),
+        "own_flagged": float((known > model.scope).float().mean()),
+        "auroc": float(binary_auroc(ranks, truth)),
+    }
+
+
 def run(options: Evaluate) -> dict[str, Any]:
     """Evaluate a folder and write the results beside its weights; returns the metrics."""
     model = CompactCNN.from_pretrained(options.model)
@@ -100,10 +119,12 @@ def run(options: Evaluate) -> dict[str, Any]:
         raise ValueError(
             f"{data.name} has other classes than the model, which knows {', '.join(model.classes)}"
         )
+    foreign = [load(name, config.size, config.channels) for name in options.foreign]
     result = {
         "data": data.name,
         "terms": options.terms or data.terms,
         "test": evaluate(model, data.test),
+        "out_of_scope": {f.name: out_of_scope(model, data.test.images, f.test.images) for f in foreign},
         "training": read_metrics(Path(options.model)).get("training"),
         "machine": machine(),
         "commit": commit(),

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from classifiers import CompactCNN, create_network
 from classifiers.augment import Augment
-from classifiers.evaluate import Evaluate, accuracy
+from classifiers.evaluate import Evaluate, accuracy, logits_of, out_of_scope
 from classifiers.evaluate import run as evaluate
 from classifiers.model import energy
 from classifiers.train import Train, build, distillation, project_from, train
@@ -86,6 +86,27 @@ def test_the_scope_is_where_95_of_100_held_out_pictures_lie(trained: Path, data:
     held = load_images(data).validation.images.float() / 255
     inside = (energy(model.logits(held)) <= model.scope).float().mean()
     assert 0.9 <= inside <= 0.99
+
+
+def test_the_hint_ranks_foreign_pictures_by_energy_and_counts_those_above_the_scope(
+    trained: Path, data: str
+) -> None:
+    model, own = CompactCNN.from_pretrained(trained), load_images(data).test.images
+    energies = energy(logits_of(model, own))
+    high, low = own[energies.argsort()[-20:]], own[energies.argsort()[:20]]
+    assert out_of_scope(model, low, high)["auroc"] == pytest.approx(1)
+    assert out_of_scope(model, high, low)["auroc"] == pytest.approx(0, abs=1e-6)
+    model.scope.copy_((energies.sort().values[-5] + energies.sort().values[-4]) / 2)
+    found = out_of_scope(model, low, high)
+    assert found == {"n": 20, "flagged": pytest.approx(4 / 20), "own_flagged": 0, "auroc": found["auroc"]}
+
+
+def test_foreign_pictures_are_measured_by_name(trained: Path, data: str, tmp_path: Path) -> None:
+    other = tmp_path / "noise.npz"
+    np.savez(other, images=np.random.default_rng(0).integers(0, 256, (90, 20, 20), np.uint8))
+    metrics = evaluate(Evaluate(str(trained), data, output=tmp_path / "out", foreign=(str(other),)))
+    assert set(metrics["out_of_scope"]) == {"noise"}
+    assert "noise pictures get it" in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
