@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,6 +211,7 @@ def name_plans(
 
 def run(options: Search) -> dict[str, Candidate]:
     """Search, name plans and write them into the model's folder; returns them."""
+    began = time.perf_counter(), time.process_time()
     model, folder, data = options.load()
     few, many = (subset(data.validation, n) for n in (options.texts, options.final))
     table = measure_table(model, options.engine)
@@ -227,7 +229,8 @@ def run(options: Search) -> dict[str, Candidate]:
     full = (1,) * model.config.layers
     timed = remeasured(model, [full, *(c.plan for c in spread(found, FRONT))], many, tokens, options.engine)
     named = name_plans(front(timed[1:]), timed[0], options.max_loss, options.budget_ms)
-    save(model, folder, named, timed, len(many), tokens, options)
+    spent = time.perf_counter() - began[0], time.process_time() - began[1]
+    save(model, folder, named, timed, len(many), tokens, spent, options)
     return named
 
 
@@ -283,9 +286,13 @@ def save(
     timed: Sequence[Candidate],
     n: int,
     tokens: int,
+    spent: tuple[float, float],
     options: Search,
 ) -> None:
-    """Write the named plans into the model's config, the front into its metrics, and fresh graphs."""
+    """Write the named plans into the model's config, the front into its metrics, and fresh graphs.
+
+    ``spent``: seconds of wall and processor time that the search took, in this process.
+    """
     facts = {
         name: PlanFacts(c.plan, (), 1 - c.error, n, model.macs(c.plan, tokens), c.ms, tokens, options.engine)
         for name, c in named.items()
@@ -299,6 +306,8 @@ def save(
         "max_loss": options.max_loss,
         "budget_ms": options.budget_ms,
         "seed": options.seed,
+        "wall_seconds": round(spent[0], 1),
+        "cpu_seconds": round(spent[1], 1),
         "machine": machine(),
         "front": [{"factors": c.plan, "error": c.error, "latency_ms": c.ms} for c in timed],
         "plans": {name: c.plan for name, c in named.items()},
