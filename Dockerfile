@@ -13,6 +13,7 @@ RUN pip install --no-cache-dir -r requirements.txt
 
 COPY app.py .
 COPY affinevae affinevae
+COPY benchmarks benchmarks
 COPY classifiers classifiers
 COPY demo demo
 COPY textclf textclf

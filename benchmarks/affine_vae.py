@@ -19,7 +19,8 @@ from affinevae.card import ROWS, lookup
 from affinevae.evaluate import Evaluate
 from affinevae.evaluate import run as evaluate
 from affinevae.train import Train, train
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.claims.affine_vae import as_table
+from benchmarks.tables import markdown, plainly, write
 from training.command import command
 from training.loop import LoopConfig
 from training.measure import commit, machine
@@ -120,22 +121,6 @@ def summary(metrics: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return result
 
 
-def as_table(summaries: dict[str, dict[str, dict[str, float]]]) -> Rows:
-    """One row a number, one column a model: "mean ± deviation"."""
-    titles = [*ROWS, ("training, CPU seconds", "cpu_seconds", "{:.0f}")]
-    rows: Rows = {}
-    for title, key, form in titles:
-        cells = {
-            model: form.format(s[key]["mean"])
-            + (f" ± {form.format(s[key]['std'])}" if s[key]["n"] > 1 else "")
-            for model, s in summaries.items()
-            if key in s
-        }
-        if cells:
-            rows[title] = cells
-    return rows
-
-
 def run(options: AffineVAEClaim) -> None:
     """Train and measure what is missing; print the table."""
     plans = recipes(options)
@@ -143,7 +128,9 @@ def run(options: AffineVAEClaim) -> None:
     summaries = {row: summary(metrics) for row, metrics in every.items()}
     facts: dict[str, Any] = {
         "data": short_name(options.data),
+        "n": next(iter(every.values()))[0]["test"]["n"],
         "seeds": options.seeds,
+        "epochs": [options.epochs, options.plain_epochs],
         "machine": machine(),
         "commit": commit(),
     }
@@ -154,7 +141,7 @@ def run(options: AffineVAEClaim) -> None:
     }
     output = options.output or Path(f"benchmarks/results/affine_vae_{facts['data']}.json")
     write(output, {**facts, "rows": summaries})
-    markdown(as_table(summaries), dict.fromkeys(summaries, "{}"))
+    markdown(as_table(summaries), plainly(*summaries))
     print(f"squared error, affine over plain: {facts['squared_error_ratio']}")
 
 

@@ -18,13 +18,12 @@ from affinevae import AffineVAE
 from affinevae.evaluate import TEST_SEED, encode_all, turned
 from affinevae.train import Train, train
 from benchmarks.affine_vae import affine_recipe, plain_recipe
+from benchmarks.claims.latent_size import COLUMNS, NEEDED, titled
 from benchmarks.tables import markdown, write
 from training.command import command
 from training.datasets import ImageSplit, load_images
 from training.measure import commit, machine
 from training.runs import read_metrics
-
-COLUMNS = {"latents": "{}", "numbers": "{}", "nats": "{:.2f}", "pose_nats": "{:.2f}", "cpu_seconds": "{:.0f}"}
 
 
 @dataclass(frozen=True)
@@ -119,12 +118,10 @@ def run(options: LatentSize) -> None:
     curve = [(r["latents"], r["nats"]) for r in rows.values() if not r["affine"]]
     needed = {str(r["latents"]): latents_needed(curve, r["nats"]) for r in rows.values() if r["affine"]}
     facts = {"n": options.test, "seeds": 1, "data": data.name, "machine": machine(), "commit": commit()}
-    write(options.output, {**facts, "rows": rows, "plain_latents_needed": needed})
+    results = {**facts, "rows": rows, "plain_latents_needed": needed}
+    write(options.output, results)
     plot(rows, options.output.with_suffix(".png"))
-    markdown(rows, COLUMNS)
-    for latents, plain in needed.items():
-        found = f"{plain:.1f} latents" if plain else "no size measured here"
-        print(f"-ELBO of {latents} affine latents: a plain VAE reaches it with {found}")
+    markdown(titled(results), {**COLUMNS, **NEEDED})
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ import numpy as np
 import psutil
 from PIL import Image, ImageDraw
 
+from benchmarks.claims.load import COLUMNS
 from benchmarks.serving import ROOT, Server, serving
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.tables import Rows, markdown, plainly, write
 from training.command import command
 from training.measure import commit, machine
 
-COLUMNS = {"n": "{}", "errors": "{}", "p50": "{:.2f}", "p95": "{:.2f}", "p99": "{:.2f}"}
 IMAGES, SHAPES, PICTURES, TEXTS = "affinevae-mnist", "affinevae-modelnet10", "cnn-cifar10", "text-agnews"
 LATENTS = 8  # of IMAGES
 WORDS = "Shares of the chip maker rose after it said that orders for its new processor had doubled."
@@ -244,7 +244,10 @@ def growth(server: Server, requests: int) -> dict[str, Any]:
     rows = asyncio.run(ask_often(server, requests - requests // 10)).rows()
     after = used(server)["memory_mb"]
     row = {"requests": requests, "before_mb": before, "after_mb": after, "growth_mb": after - before}
-    columns = {"requests": "{}", "before_mb": "{:.0f}", "after_mb": "{:.0f}", "growth_mb": "{:.1f}"}
+    columns = {
+        **plainly("requests", form="{:,}"),
+        **plainly("before_mb", "after_mb", "growth_mb", form="{:.0f}"),
+    }
     markdown({"memory": row}, columns)
     return {**row, "actions": rows}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.claims.network_costs import COLUMNS
 from benchmarks.tables import Rows, markdown, write
 from classifiers import CompactCNN, list_networks
 from classifiers.export import to_onnx
@@ -23,15 +24,6 @@ from classifiers.networks import dense_name, native_size
 from training.command import command
 from training.measure import commit, compare, machine, macs, parameters
 
-COLUMNS = {
-    "parameters": "{:,}",
-    "fewer parameters": "{:.1f}x",
-    "MACs, million": "{:.1f}",
-    "fewer MACs": "{:.1f}x",
-    "ms": "{:.2f}",
-    "faster, batch 1": "{:.1f}x",
-    "faster, batch 64": "{:.1f}x",
-}
 BATCHES = {32: (1, 64), 224: (1,)}  # 64 pictures of 224 pixels would take minutes a network
 
 

@@ -28,20 +28,13 @@ from affinevae.groups import get_group
 from affinevae.metrics import angle_summary, rotation_angle
 from affinevae.search import search
 from benchmarks.affine_vae import short_name
+from benchmarks.claims.pose_search import COLUMNS
 from benchmarks.tables import markdown, write
 from training.command import command
 from training.measure import commit, compare, machine
 
 BATCH = {2: 256, 3: 32}
 SLOW = "32 random starts, best 8, 20 Adam steps"
-COLUMNS = {
-    "nats": "{:.2f}",
-    "within_15": "{:.1%}",
-    "median_degrees": "{:.2f}",
-    "poses": "{:.0f}",
-    "cpu_ms": "{:.2f}",
-    "times_faster": "{:.1f}x",
-}
 
 # images (B, C, S, S) -> poses (B, P)
 Finder = Callable[[Tensor], Tensor]

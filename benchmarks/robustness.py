@@ -17,13 +17,12 @@ from affinevae import AffineVAE
 from affinevae.evaluate import robustness
 from affinevae.train import Train, train
 from benchmarks.affine_vae import short_name
+from benchmarks.claims.robustness import COLUMNS
 from benchmarks.tables import markdown, write
 from training.command import command
 from training.datasets import load_images
 from training.loop import LoopConfig
 from training.measure import commit, machine
-
-COLUMNS = {"upright": "{:.1f}", "mean over angles": "{:.1f}", "worst angle": "{:.1f}"}
 
 
 @dataclass(frozen=True)

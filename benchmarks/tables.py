@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 Rows = dict[str, dict[str, Any]]
+Columns = Mapping[str, tuple[str, str]]  # title -> key in a row, format of its number
+MISSING = "-"
 
 
-def table(rows: Rows, columns: dict[str, str]) -> str:
-    """A Markdown table: row name, then each column in its format; a dash where a row has no such number."""
+def cell(value: Any, form: str) -> str:
+    """A number as people read it, "mean ± deviation" if it is one of several seeds; a dash where there is none."""
+    if isinstance(value, Mapping):
+        mean = form.format(value["mean"])
+        return f"{mean} ± {form.format(value['std'])}" if value["n"] > 1 else mean
+    return MISSING if value is None else form.format(value)
+
+
+def cells(row: Mapping[str, Any], columns: Columns) -> list[str]:
+    """The row's number in every column."""
+    return [cell(row.get(key), form) for key, form in columns.values()]
+
+
+def table(rows: Rows, columns: Columns) -> str:
+    """A Markdown table: row name, then each column in its format."""
     lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
-    for name, row in rows.items():
-        cells = ["-" if row.get(c) is None else form.format(row[c]) for c, form in columns.items()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += [f"| {name} | " + " | ".join(cells(row, columns)) + " |" for name, row in rows.items()]
     return "\n".join(lines)
 
 
-def markdown(rows: Rows, columns: dict[str, str]) -> None:
+def markdown(rows: Rows, columns: Columns) -> None:
     """Print the table."""
     print(table(rows, columns))
+
+
+def plainly(*titles: str, form: str = "{}") -> Columns:
+    """Columns whose title is the key, all in one format."""
+    return {title: (title, form) for title in titles}
 
 
 def write(path: Path, results: dict[str, Any]) -> None:

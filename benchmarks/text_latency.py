@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.claims.text_latency import COLUMNS, PLANS, POOLINGS, setting_rows
+from benchmarks.tables import Rows, markdown, plainly, write
 from textclf import TextClassifier
 from textclf.bottleneck import OPERATORS, Plan
 from textclf.evaluate import (
@@ -124,19 +125,6 @@ def linear(data: TextData, test: TextSplit, rounds: int) -> dict[str, float]:
     return {
         "accuracy": right,
         "latency_ms": compare({"linear": lambda: run([text])}, rounds=rounds)["linear"].median_ms,
-    }
-
-
-def ratios(times: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """The three speed-ups of the claim for every plan, from one setting's milliseconds."""
-    full = times["full"]
-    return {
-        name: {
-            "onnx over full onnx": full["onnx"] / t["onnx"],
-            "int8 over full int8": full["int8"] / t["int8"],
-            "int8 over full torch": full["torch"] / t["int8"],
-        }
-        for name, t in times.items()
     }
 
 
@@ -268,38 +256,19 @@ def run(options: TextLatencyClaim) -> None:
         "linear": linear(data, test, options.rounds),
         "macs": {n: model.macs(n, typical_length(model, test.texts)) for n in model.plans},
     }
-    for setting, times in result["milliseconds"].items():
-        show(setting, times, result)
+    for setting in result["milliseconds"]:
+        print(f"\n{result['data']}, {setting}, {result['tokens']} tokens, {result['n']:,} test texts")
+        markdown(setting_rows(result, setting), COLUMNS)
     if options.operators:
         result["operators"] = {"plan": options.plan, "rows": operators(options, test)}
-        columns = {"accuracy": "{:.4f}", "std": "{:.4f}", "n": "{}", "latency_ms": "{:.2f}"}
-        markdown(result["operators"]["rows"], columns)
+        markdown(result["operators"]["rows"], POOLINGS)
     if options.searched:
         result["searched"] = searched_plans(model, data, options)
-        markdown(result["searched"], dict.fromkeys(("ms", "accuracy", "searched", "ahead"), "{:.4f}"))
+        markdown(result["searched"], PLANS)
     print("\nAs published, BERT-base on other data and machines")
-    markdown({**PUBLISHED}, {"speed_up": "{:.1f}x", "lost": "{:.1f} points"})
+    columns = {**plainly("speed_up", form="{:.1f}x"), **plainly("lost", form="{:.1f} points")}
+    markdown({**PUBLISHED}, columns)
     write(options.output or Path(f"benchmarks/results/text_latency_{result['data']}.json"), result)
-
-
-def show(setting: str, times: dict[str, dict[str, float]], result: dict[str, Any]) -> None:
-    """One setting's table: milliseconds, speed-ups, accuracy, and the linear model's row."""
-    print(f"\n{result['data']}, {setting}, {result['tokens']} tokens, {result['n']:,} test texts")
-    speed = ratios(times)
-    rows: Rows = {
-        name: {
-            **{f"{engine}, ms": ms for engine, ms in times[name].items()},
-            **speed[name],
-            "accuracy": result["accuracy"][name]["onnx"],
-            "int8 accuracy": result["accuracy"][name]["int8"],
-        }
-        for name in times
-    }
-    rows["TF-IDF, linear"] = {"onnx, ms": None, "accuracy": result["linear"]["accuracy"]}
-    if setting == "batch 1, 1 thread":
-        rows["TF-IDF, linear"]["torch, ms"] = result["linear"]["latency_ms"]
-    four = ("accuracy", "int8 accuracy")
-    markdown(rows, {c: "{:.4f}" if c in four else "{:.2f}" for c in rows["full"]})
 
 
 if __name__ == "__main__":

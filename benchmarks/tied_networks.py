@@ -20,6 +20,7 @@ import safetensors.torch
 import torch
 
 from benchmarks.affine_vae import short_name
+from benchmarks.claims.tied_networks import COLUMNS
 from benchmarks.tables import Rows, markdown, write
 from classifiers import CompactCNN
 from classifiers.evaluate import Evaluate
@@ -50,16 +51,6 @@ PUBLISHED = {
     "resnet56": (94.37, 0.86, 125.8),
     "mobilenetv2 x0.5": (92.88, 0.70, 28.0),
     "resnet164 ShaResNet": (93.8, 0.93, None),
-}
-COLUMNS = {
-    "accuracy": "{}",
-    "parameters": "{:,}",
-    "MACs, million": "{:.1f}",
-    "float16, MB": "{:.2f}",
-    "ms": "{:.2f}",
-    "faster, batch 1": "{:.1f}x",
-    "faster, batch 64": "{:.1f}x",
-    "CPU s": "{:.0f}",
 }
 
 

@@ -20,21 +20,11 @@ from affinevae.affine3d import GROUPS
 from affinevae.card import lookup
 from affinevae.train import PoseTraining, Train
 from benchmarks.affine_vae import measured, short_name, summary
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.claims.voxel_orientation import COLUMNS
+from benchmarks.tables import markdown, write
 from training.command import command
 from training.loop import LoopConfig
 from training.measure import commit, machine
-
-COLUMNS = {
-    "squared error": ("squared_error", "{:.0f}"),
-    "IoU": ("iou", "{:.3f}"),
-    "nats": ("nats", "{:.0f}"),
-    "k-means": ("kmeans_accuracy", "{:.3f}"),
-    "5-NN": ("knn_accuracy", "{:.3f}"),
-    "leakage R^2": ("angle_leakage", "{:.2f}"),
-    "IoU lost": ("iou_lost", "{:.3f}"),
-    "CPU s": ("cpu_seconds", "{:.0f}"),
-}
 
 
 @dataclass(frozen=True)
@@ -152,19 +142,6 @@ def claims(rows: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
     return found
 
 
-def as_table(rows: dict[str, dict[str, dict[str, float]]]) -> Rows:
-    """Mean (and deviation) of each column, one row a model."""
-    return {
-        model: {
-            title: form.format(s[key]["mean"])
-            + (f" ± {form.format(s[key]['std'])}" if s[key]["n"] > 1 else "")
-            for title, (key, form) in COLUMNS.items()
-            if key in s
-        }
-        for model, s in rows.items()
-    }
-
-
 def run(options: VoxelOrientation) -> None:
     """Train and measure what is missing; print the table and the claims."""
     every = {row: [measured(p, options.terms) for p in plans] for row, plans in recipes(options).items()}
@@ -183,7 +160,7 @@ def run(options: VoxelOrientation) -> None:
     }
     found = claims(rows)
     write(options.output, {**facts, "rows": rows, "claims": found})
-    markdown(as_table(rows), dict.fromkeys(COLUMNS, "{}"))
+    markdown(rows, COLUMNS)
     for claim, value in found.items():
         print(f"{claim}: {value:.3f}")
 

@@ -1,0 +1,145 @@
+"""What ``benchmarks.tied_networks`` measured: accuracy, size and latency of networks trained alike."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from benchmarks.claims.claim import (
+    PER_CENT,
+    Axis,
+    Claim,
+    Plot,
+    Point,
+    argument,
+    by,
+    data_title,
+    drawable,
+    need,
+    of_rows,
+    times,
+    told,
+)
+from benchmarks.tables import Columns, Rows, plainly
+
+COLUMNS: Columns = {
+    **plainly("accuracy"),
+    **plainly("parameters", form="{:,}"),
+    **plainly("MACs, million", form="{:.1f}"),
+    **plainly("float16, MB", "ms", form="{:.2f}"),
+    **plainly("faster, batch 1", "faster, batch 64", form="{:.1f}x"),
+    **plainly("CPU s", form="{:.0f}"),
+}
+SEEDS = 3  # unless the command says otherwise
+TIED, DENSE, NARROW, PUBLISHED = "tied", "dense", "dense and narrower", "published, longer training"
+
+ACCURACY = Axis("test accuracy", "share", "higher", percent=True)
+PARAMETERS = Axis("parameters", "parameters", "lower", log=True)
+WORK = Axis("multiply-accumulates, one picture, million", "MACs, million", "lower", log=True)
+TIME = Axis("processor ms, one picture, one thread", "ms", "lower", log=True)
+
+
+def claims(name: str, results: dict[str, Any]) -> list[Claim]:
+    """The claim of one data set; the first tied network and its twin are the comparison."""
+    rows: Rows = results["rows"]
+    runs = [len(row["accuracies"]) for row in rows.values()]
+    data = str(results.get("front", {}).get("data") or data_title(results["data"]))
+    return [
+        Claim(
+            name,
+            f"Accuracy for fewer parameters: {data_title(results['data'])}",
+            "Kernels",
+            _sentence(rows, data),
+            _limits(rows, max(runs)),
+            rows,
+            COLUMNS,
+            _plots(rows, results.get("front", {}).get("points", [])),
+            (TIED, DENSE, NARROW, PUBLISHED),
+            f"{results['n']:,} test pictures of {data}" if "n" in results else f"the test pictures of {data}",
+            f"{min(runs)}" if min(runs) == max(runs) else f"{min(runs)} to {max(runs)}",
+            f"python -m benchmarks.tied_networks --data {argument(results['data'])}"
+            + (f" --seeds {max(runs)}" if max(runs) != SEEDS else ""),
+            results,
+            "Accuracy in per cent; MACs are multiply-accumulates; times are of ONNX Runtime, float32, one thread.",
+        )
+    ]
+
+
+def _plots(rows: Rows, front: list[dict[str, Any]]) -> tuple[Plot, ...]:
+    shares = {name: {**row, "share": _share(row["accuracies"])} for name, row in rows.items()}
+    plots = (("Parameters", PARAMETERS, "parameters"), ("Work", WORK, "macs"), ("Time", TIME, "latency_ms"))
+    return tuple(
+        Plot(
+            title,
+            x,
+            ACCURACY,
+            of_rows(shares, COLUMNS, x, ACCURACY, _series, _short) + _published(front, x, key),
+        )
+        for title, x, key in plots
+    )
+
+
+def _share(per_cent: list[float]) -> dict[str, float]:
+    spread = statistics.stdev(per_cent) if len(per_cent) > 1 else 0.0
+    return {"mean": statistics.fmean(per_cent) / 100, "std": spread / 100, "n": len(per_cent)}
+
+
+def _published(front: list[dict[str, Any]], x: Axis, key: str) -> tuple[Point, ...]:
+    """What others reported, where they did."""
+    unit = 1e6 if x is WORK else 1.0
+    points = [p for p in front if p.get("published") and p.get(key) is not None and drawable(p[key], x)]
+    return tuple(
+        Point(
+            PUBLISHED,
+            p["network"],
+            p[key] / unit,
+            p["accuracy"],
+            facts=(told(p["accuracy"], ACCURACY), told(p[key] / unit, x, "{:,.0f}")),
+            label=p["network"].split(",")[0],
+        )
+        for p in points
+    )
+
+
+def _series(row: str) -> str:
+    return TIED if ":" in row else NARROW if "@" in row else DENSE
+
+
+def _short(row: str) -> str:
+    return row
+
+
+def _three(rows: Rows) -> tuple[str, dict[str, Any], dict[str, Any], dict[str, Any] | None]:
+    """Name and row of the first tied network, its twin, and the narrower dense one where there is one."""
+    name = next(n for n in rows if _series(n) == TIED)
+    narrow = next((row for n, row in rows.items() if _series(n) == NARROW), None)
+    return name, rows[name], rows[name.partition(":")[0]], narrow
+
+
+def _points(row: dict[str, Any]) -> float:
+    return statistics.fmean(row["accuracies"])
+
+
+def _sentence(rows: Rows, data: str) -> str:
+    name, tied, dense, narrow = _three(rows)
+    faster = times(need(dense, "ms") / need(tied, "ms"), "faster", "slower")
+    fewer = need(dense, "parameters") / need(tied, "parameters")
+    ahead = by(_points(tied) - _points(narrow), "{:.1f} points", "more", "less") if narrow else ""
+    beside = f", {ahead} than a narrower dense network of as many parameters" if narrow else ""
+    return (
+        f"With {fewer:.1f} times fewer parameters than its dense twin, {name} is {faster} and right in "
+        f"{PER_CENT.format(_points(tied))} of the test pictures of {data}{beside}."
+    )
+
+
+def _limits(rows: Rows, runs: int) -> str:
+    _, tied, dense, _ = _three(rows)
+    behind = by(_points(dense) - _points(tied), "{:.1f} points", "behind", "ahead of")
+    twin = f"its dense twin ({PER_CENT.format(_points(dense))})"
+    words = f"The tied network is {behind} {twin} after {tied['epochs']} epochs."
+    if runs == 1:
+        words += " One seed: a difference of half a point would be none."
+    return (
+        words
+        + " Published numbers come from lossless pixels and longer training: they are no comparison of equals."
+    )
