@@ -9,7 +9,6 @@ each that was trained several times longer, until its validation loss stood stil
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from affinevae.evaluate import Evaluate
 from affinevae.evaluate import run as evaluate
 from affinevae.train import Train, train
 from benchmarks.claims.affine_vae import as_table
-from benchmarks.tables import markdown, plainly, write
+from benchmarks.tables import markdown, plainly, several, write
 from training.command import command
 from training.loop import LoopConfig
 from training.measure import commit, machine
@@ -116,8 +115,7 @@ def summary(metrics: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     for path, key in keys:
         values = [v for m in metrics if isinstance(v := lookup(m, path), int | float)]
         if values:
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            result[key] = {"mean": statistics.fmean(values), "std": spread, "n": len(values)}
+            result[key] = several(values)
     return result
 
 

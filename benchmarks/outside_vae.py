@@ -13,7 +13,6 @@ import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +23,14 @@ from affinevae.evaluate import TEST_SEED, turned
 from affinevae.train import frame_size
 from affinevae.turned import TurnedImages
 from benchmarks.affine_vae import plain_recipe, short_name
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.claims.outside_vae import COLUMNS, OURS, OUTSIDE
+from benchmarks.tables import Rows, markdown, several, write
 from training.command import command
 from training.loop import RunError
 from training.measure import commit, machine, parameters
 from training.runs import read_metrics
 
 EVALUATED = 500  # images at once
-COLUMNS = {"nats": "{:.2f}", "std": "{:.2f}", "n": "{}", "parameters": "{:,}", "cpu_seconds": "{:.0f}"}
 
 
 @dataclass(frozen=True)
@@ -119,33 +118,18 @@ def run(options: OutsideVAE) -> None:
         spent.append(fit_for(model, images, options, seconds, seed))
         nats.append(negative_elbo(model, test))
         numbers = parameters(model)
-    deviation = statistics.stdev(nats) if len(nats) > 1 else None
     rows: Rows = {
-        f"ours, plain, {options.latent_dim} latents": _ours(folder, metrics),
-        f"pythae, {options.latent_dim} latents": {
-            "nats": statistics.fmean(nats),
-            "std": deviation,
-            "n": len(nats),
-            "parameters": numbers,
-            "cpu_seconds": statistics.fmean(spent),
+        OURS: {
+            "nats": several([metrics["test"]["nats"]]),
+            "parameters": parameters(AffineVAE.from_pretrained(folder)),
+            "cpu_seconds": metrics["training"]["cpu_seconds"],
         },
+        OUTSIDE: {"nats": several(nats), "parameters": numbers, "cpu_seconds": statistics.fmean(spent)},
     }
-    facts = {"data": short_name(options.data), "n": len(test), "machine": machine(), "commit": commit()}
-    write(
-        options.output or Path(f"benchmarks/results/outside_vae_{facts['data']}.json"),
-        {**facts, "rows": rows},
-    )
+    facts = {"data": short_name(options.data), "latents": options.latent_dim, "n": len(test)}
+    output = options.output or Path(f"benchmarks/results/outside_vae_{facts['data']}.json")
+    write(output, {**facts, "machine": machine(), "commit": commit(), "rows": rows})
     markdown(rows, COLUMNS)
-
-
-def _ours(folder: Path, metrics: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "nats": metrics["test"]["nats"],
-        "std": None,
-        "n": 1,
-        "parameters": parameters(AffineVAE.from_pretrained(folder)),
-        "cpu_seconds": metrics["training"]["cpu_seconds"],
-    }
 
 
 if __name__ == "__main__":

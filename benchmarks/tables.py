@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 Rows = dict[str, dict[str, Any]]
 Columns = Mapping[str, tuple[str, str]]  # title -> key in a row, format of its number
 MISSING = "-"
+
+
+def several(values: Sequence[float]) -> dict[str, float]:
+    """Mean, deviation and n of runs with different seeds."""
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": statistics.fmean(values), "std": spread, "n": len(values)}
 
 
 def cell(value: Any, form: str) -> str:

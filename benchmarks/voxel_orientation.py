@@ -11,7 +11,6 @@ test shapes.
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +20,7 @@ from affinevae.card import lookup
 from affinevae.train import PoseTraining, Train
 from benchmarks.affine_vae import measured, short_name, summary
 from benchmarks.claims.voxel_orientation import COLUMNS
-from benchmarks.tables import markdown, write
+from benchmarks.tables import markdown, several, write
 from training.command import command
 from training.loop import LoopConfig
 from training.measure import commit, machine
@@ -148,9 +147,7 @@ def run(options: VoxelOrientation) -> None:
     rows = {}
     for row, metrics in every.items():
         rows[row] = summary(metrics)
-        lost = [iou_lost(m) for m in metrics]
-        spread = statistics.stdev(lost) if len(lost) > 1 else 0.0
-        rows[row]["iou_lost"] = {"mean": statistics.fmean(lost), "std": spread, "n": len(lost)}
+        rows[row]["iou_lost"] = several([iou_lost(m) for m in metrics])
     facts = {
         "data": short_name(options.data),
         "n": lookup(every["cube: affine VAE"][0], "test.n"),

@@ -17,6 +17,7 @@ from benchmarks.claims import (
     latent_size,
     load,
     network_costs,
+    outside_vae,
     pose_search,
     robustness,
     text_latency,
@@ -44,6 +45,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 KINDS: dict[str, Callable[[str, dict[str, Any]], list[Claim]]] = {
     "affine_vae": affine_vae.claims,
     "latent_size": latent_size.claims,
+    "outside_vae": outside_vae.claims,
     "pose_search": pose_search.claims,
     "robustness": robustness.claims,
     "voxel_orientation": voxel_orientation.claims,
