@@ -52,6 +52,20 @@ REVIEWS: Passages = (
         "again with my mother.",
     ),
     (
+        "Long",
+        "My sister chose this one, and for the first quarter of an hour I was grateful. It opens in a lighthouse, with "
+        "a storm that somebody took great trouble over, and an old keeper who talks to his lamp as other people talk "
+        "to a dog. I liked him at once. Then his daughter arrives from the city with a suitcase and a secret, and the "
+        "film begins to explain itself. She explains the secret to the keeper, the keeper explains it to the postman, "
+        "and the postman, who has been given a comic moustache and no jokes, explains it to the whole village in the "
+        "church. Every time the camera walks slowly towards a face, as if there were something in it. There is not. "
+        "The colours are lovely, I will say that, and the sea does what it can. A younger actor might have saved the "
+        "scenes in the boat, which should have been frightening and are only wet. By the time the lamp goes out, and "
+        "of course it goes out, I had counted the planks in the ceiling. When the lights came on my sister was asleep, "
+        "and the man behind us asked whether he had missed anything. I told him the truth: the first quarter of an "
+        "hour, and nothing after it.",
+    ),
+    (
         "Cold",
         "Two hours of people explaining the plot to one another in dark rooms. The hero has one expression, the music "
         "shouts what we should feel, and the ending was clear after ten minutes. A waste of a fine cast and of my "
