@@ -16,13 +16,16 @@ from weights import WeightsError
 T = TypeVar("T")
 
 
-def command(options: type[T], run: Callable[[T], object]) -> None:
+def command(options: type[T], run: Callable[[T], object], flags: bool = False) -> None:
     """Parse the command line into the dataclass ``options`` and run it.
+
+    Truth values are written out (``--full True``), or with ``flags`` said by their name alone (``--full``).
 
     A problem that the user can mend ends with one sentence on standard error and exit code 2; anything else is a
     defect of ours and keeps its traceback.
     """
-    parsed: T = tyro.cli(options, config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff))
+    how = tyro.conf.FlagCreatePairsOff if flags else tyro.conf.FlagConversionOff
+    parsed: T = tyro.cli(options, config=(tyro.conf.OmitArgPrefixes, how))
     try:
         run(parsed)
     except (DataError, RunError, WeightsError, ValueError) as error:
