@@ -22,8 +22,8 @@ def several(values: Sequence[float]) -> dict[str, float]:
 def cell(value: Any, form: str) -> str:
     """A number as people read it, "mean ± deviation" if it is one of several seeds; a dash where there is none."""
     if isinstance(value, Mapping):
-        mean = form.format(value["mean"])
-        return f"{mean} ± {form.format(value['std'])}" if value["n"] > 1 else mean
+        mean, spread = cell(value["mean"], form), cell(value["std"], form)
+        return f"{mean} ± {spread}" if value["n"] > 1 and mean != MISSING else mean
     return MISSING if value is None else form.format(value)
 
 

@@ -100,7 +100,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
             costs = component(tab.name, "costs")
     kernels = component(tab.name, "kernels", server_functions=[directly(draw_kernels)])
     parts = component(tab.name, "parts", "points", "parts")
-    front = component(tab.name, "front", "points", "front")
+    front = component(tab.name, "front", "points", "plot", "front")
     keep, snippet = keep_panel(tab.name)
 
     shown = [seen, photo, answers, costs, keep, snippet]

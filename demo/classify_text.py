@@ -152,7 +152,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
             answers = component(tab.name, "answers")
             costs = component(tab.name, "costs")
     flow = component(tab.name, "flow", "points", "flow")
-    front = component(tab.name, "front", "points", "front")
+    front = component(tab.name, "front", "points", "plot", "front")
     with gr.Column(elem_id="text-panel-table"):
         gr.Markdown(TABLE)
         upload = gr.UploadButton(

@@ -15,6 +15,7 @@ from demo import (
     endpoints3d,
     endpoints_classify,
     endpoints_text,
+    evidence,
     reading,
     scene,
     scene3d,
@@ -29,7 +30,7 @@ from demo.theme import CSS, theme
 from demo.uploads import MAX_TABLE_BYTES
 from weights import WeightsError
 
-TABS = ("start", "shapes2d", "shapes3d", "classify", "text")
+TABS = ("start", "shapes2d", "shapes3d", "classify", "text", "evidence")
 TITLE = "Networks without their redundancy"
 
 
@@ -49,6 +50,8 @@ def build(models: Models | None = None) -> gr.Blocks:
                 classify.build(models, page, images)
             with gr.Tab("Classify text", id="text") as texts:
                 classify_text.build(models, page, texts)
+            with gr.Tab("Evidence", id="evidence") as claims:
+                evidence.build(page, claims)
         page.load(choose_tab, None, tabs, show_progress="hidden", api_visibility="private")
         endpoints.build(models)
         endpoints3d.build(models)

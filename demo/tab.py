@@ -233,7 +233,7 @@ def keep_panel(tab: str, side_by_side: bool = True, **options: Any) -> tuple[gr.
         gr.Markdown("### Keep\nEverything here can be taken away or repeated in Python.")
         with gr.Row(elem_classes="pair") if side_by_side else nullcontext():
             with gr.Column(min_width=300) if side_by_side else nullcontext():
-                files = component(tab, "keep", **options)
+                files = component(tab, "keep", "copy", "keep", **options)
             with gr.Column(min_width=300) if side_by_side else nullcontext():
                 snippet = gr.Code(
                     language="python",

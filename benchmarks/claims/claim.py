@@ -29,6 +29,8 @@ class Axis:
         better: the direction that is, if one is.
         log: drawn on a logarithmic scale.
         percent: the numbers are shares of one.
+        step: from one tick to the next, where round numbers are none.
+        own: ticks are the points' own numbers.
     """
 
     title: str
@@ -36,6 +38,8 @@ class Axis:
     better: Literal["", "lower", "higher"] = ""
     log: bool = False
     percent: bool = False
+    step: float = 0.0
+    own: bool = False
 
 
 @dataclass(frozen=True)

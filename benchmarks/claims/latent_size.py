@@ -16,7 +16,7 @@ COLUMNS: Columns = {
 NEEDED: Columns = {"plain latents for the same": ("needed", "{:.1f}")}
 SERIES = ("affine VAE", "plain VAE")
 
-NUMBERS = Axis("numbers in the code, latents and pose", "numbers", "lower", log=True)
+NUMBERS = Axis("numbers in the code, latents and pose", "numbers", "lower", log=True, own=True)
 NATS = Axis("-ELBO, nats an image, price of the pose included", "nats", "lower")
 
 

@@ -18,7 +18,7 @@ PERCENTILES = {"p50": "median", "p95": "95 % are faster", "p99": "99 % are faste
 PATIENCE = 3.0  # seconds within which 95 % of the answers should come
 ALL = "all"
 
-VISITORS = Axis("visitors at once", "visitors", log=True)
+VISITORS = Axis("visitors at once", "visitors", log=True, own=True)
 SECONDS = Axis("seconds to the whole answer", "seconds", "lower", log=True)
 
 

@@ -16,7 +16,7 @@ PLAIN = "plain VAE, trained upright"
 SEARCHED = "the same weights with the pose search around them"
 AFFINE = "affine VAE, trained in unknown orientation"
 
-ANGLE = Axis("turned by, degrees", "degrees")
+ANGLE = Axis("turned by, degrees", "degrees", step=90)
 NATS = Axis("-ELBO, nats an image, price of the pose included", "nats", "lower")
 
 

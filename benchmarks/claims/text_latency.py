@@ -18,12 +18,12 @@ from benchmarks.claims.claim import (
     of_rows,
     times,
 )
-from benchmarks.claims.text_plans import ACCURACY, ENGINES, LINEAR, SERIES, engine_of, point
+from benchmarks.claims.text_plans import ACCURACY, ENGINES, LINEAR, SERIES, engine_of, linear_row, point
 from benchmarks.tables import Columns, Rows
 
 COLUMNS: Columns = {
     "PyTorch, ms": ("torch", "{:.2f}"),
-    "ms": ("onnx", "{:.2f}"),
+    "ms": ("ms", "{:.2f}"),
     "int8, ms": ("int8", "{:.2f}"),
     "over full length": ("onnx over full onnx", "{:.2f}x"),
     "int8 over full int8": ("int8 over full int8", "{:.2f}x"),
@@ -59,6 +59,7 @@ def setting_rows(results: dict[str, Any], setting: str) -> Rows:
     rows: Rows = {
         name: {
             **ms,
+            "ms": ms.get("onnx"),
             **ratios(times["full"], ms),
             "accuracy": accuracies[name]["onnx"],
             "int8 accuracy": accuracies[name]["int8"],
@@ -66,8 +67,7 @@ def setting_rows(results: dict[str, Any], setting: str) -> Rows:
         for name, ms in times.items()
     }
     if setting == FIRST:
-        linear = results["linear"]
-        rows[LINEAR] = {"accuracy": linear["accuracy"], "linear": linear["latency_ms"]}
+        rows[LINEAR] = linear_row(results["linear"])
     return rows
 
 

@@ -26,11 +26,6 @@ function buttonFor({ name, label, ask }) {
   return button;
 }
 
-$(".link button").addEventListener("click", async () => {
-  $(".link input").select();
-  await navigator.clipboard?.writeText($(".link input").value).catch(() => {});
-  $(".link button").textContent = "Copied";
-  setTimeout(() => { $(".link button").textContent = "Copy"; }, 1500);
-});
+copies($(".link button"), () => $(".link input").select(), () => $(".link input").value);
 watch("value", show);
 show();
