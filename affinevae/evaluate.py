@@ -25,6 +25,7 @@ from affinevae.affine import GROUPS, enlarge, turn
 from affinevae.affine3d import iou, turn_exactly
 from affinevae.card import model_card
 from affinevae.data import load
+from affinevae.explore import MAP
 from affinevae.groups import get_group
 from affinevae.model import KEPT, AffineVAE, Code, Effort, bernoulli_nll, gaussian_log_prob
 from affinevae.pose import PoseGroup, compose
@@ -33,6 +34,7 @@ from training.command import command
 from training.datasets import ImageData, ImageSplit
 from training.measure import commit, machine, macs, parameters
 from training.runs import read_metrics
+from weights.checkpoint import write
 
 BATCH = 500
 TEST_SEED = 1_000_001  # poses of validation and test images: the same for every model that is compared
@@ -304,8 +306,7 @@ def run(options: Evaluate) -> dict[str, Any]:
         "commit": commit(),
     }
     images, _, label = turned(data.test, model.config.size[0], options.turns, TEST_SEED, MAP_POINTS)
-    folder.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_file(code_map(encode_all(model, images), label), folder / "map.safetensors")
+    write(folder, {MAP: safetensors.torch.save(code_map(encode_all(model, images), label))})
     model.save_pretrained(
         folder, half=True, metrics=result, card=model_card(folder.name, model.config, result)
     )

@@ -12,7 +12,6 @@ A plain VAE is the same command with ``--group none``.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,7 +37,7 @@ from affinevae.variants import with_variants
 from training.command import command
 from training.datasets import ImageData
 from training.loop import LoopConfig, fit
-from training.runs import finished
+from training.runs import conclude, finished
 
 
 @dataclass(frozen=True)
@@ -259,10 +258,16 @@ def build(options: Train, data: ImageData) -> AffineVAE:
 
 
 def train(options: Train) -> None:
-    """Train, save and measure; a finished run of the same options is left as it is."""
+    """Train, save and measure; what a run of the same options has finished is left as it is."""
     recipe = describe(options) | asdict(options.loop)
-    if finished(options.output, recipe, UNSET):
-        return
+    if not finished(options.output, recipe, UNSET):
+        train_and_save(options, recipe)
+    measurement = Evaluate(str(options.output), options.data, options.turns, seed=options.loop.seed)
+    conclude(options.output, (lambda: evaluate(measurement)) if options.measure else None)
+
+
+def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
+    """Train, from the last checkpoint on, and write the model's folder."""
     data = load(options.data, options.channels, options.size)
     if len(data.train) < options.loop.batch:
         raise ValueError(f"{len(data.train)} training images are fewer than a batch: use a smaller --batch")
@@ -295,9 +300,6 @@ def train(options: Train) -> None:
         "validation_nats": round(nats, 3),
     }
     model.save_pretrained(options.output, half=True, metrics={"training": facts})
-    if options.measure:
-        evaluate(Evaluate(str(options.output), options.data, options.turns, seed=options.loop.seed))
-    shutil.rmtree(options.output / "checkpoint", ignore_errors=True)
 
 
 def stand_upright(model: AffineVAE, images: Tensor, poses: Tensor, turns: str) -> None:

@@ -8,7 +8,6 @@ shifts and cutout; distillation from a dense twin where one is given (``--teache
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,7 +29,7 @@ from classifiers.tie import tie
 from training.command import command
 from training.datasets import ImageData
 from training.loop import LoopConfig, fit
-from training.runs import finished
+from training.runs import conclude, finished
 
 
 @dataclass(frozen=True)
@@ -161,10 +160,16 @@ def project_from(dense: CompactCNN, model: CompactCNN) -> None:
 
 
 def train(options: Train) -> None:
-    """Train, save and measure; a finished run of the same options is left as it is."""
+    """Train, save and measure; what a run of the same options has finished is left as it is."""
     recipe = describe(options) | asdict(options.loop)
-    if finished(options.output, recipe):
-        return
+    if not finished(options.output, recipe):
+        train_and_save(options, recipe)
+    measurement = Evaluate(str(options.output), options.data)
+    conclude(options.output, (lambda: evaluate(measurement)) if options.measure else None)
+
+
+def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
+    """Train, from the last checkpoint on, and write the model's folder."""
     data = load(options.data, options.size or native_size(options.network), options.channels)
     if len(data.train) < options.loop.batch:
         raise ValueError(f"{len(data.train)} training images are fewer than a batch: use a smaller --batch")
@@ -202,9 +207,6 @@ def train(options: Train) -> None:
         "validation_accuracy": round(accuracy(best, data.validation), 4),
     }
     best.save_pretrained(options.output, metrics={"training": facts})
-    if options.measure:
-        evaluate(Evaluate(str(options.output), options.data))
-    shutil.rmtree(options.output / "checkpoint", ignore_errors=True)
 
 
 def final(model: CompactCNN, average: AveragedModel | None) -> CompactCNN:

@@ -11,7 +11,6 @@ bottleneck are computed once for all. There is no pretraining beyond the backbon
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,7 +31,7 @@ from textclf.model import TextClassifier
 from textclf.tokens import Tokens, batch
 from training.command import command
 from training.loop import LoopConfig, fit
-from training.runs import finished
+from training.runs import conclude, finished
 from training.texts import TextData, TextSplit, load_texts, subset
 
 CHUNK = 16  # texts of one length: a batch is sorted and padded in such parts
@@ -249,10 +248,15 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
 
 
 def train(options: Train) -> None:
-    """Train, save and measure; a finished run of the same options is left as it is."""
+    """Train, save and measure; what a run of the same options has finished is left as it is."""
     check(options)
-    if finished(options.output, describe(options) | asdict(options.loop)):
-        return
+    if not finished(options.output, describe(options) | asdict(options.loop)):
+        train_and_save(options)
+    conclude(options.output, (lambda: evaluate(measurement(options))) if options.measure else None)
+
+
+def train_and_save(options: Train) -> None:
+    """Train, from the last checkpoint on, and write the model's folder."""
     data = load(options)
     if PartialState().is_main_process:
         Console().print("\n".join(data.report.sentences()), highlight=False, markup=False)
@@ -287,9 +291,6 @@ def train(options: Train) -> None:
         "read_to_the_end": sum(len(i) < model.config.longest for i in ids) / len(ids),
     }
     model.cpu().save_pretrained(options.output, half=True, metrics={"training": facts})
-    if options.measure:
-        evaluate(measurement(options))
-    shutil.rmtree(options.output / "checkpoint", ignore_errors=True)
 
 
 def measurement(options: Train) -> Evaluate:

@@ -22,7 +22,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors import SafetensorError
 from torch import Tensor, nn
+
+from weights.checkpoint import one_line
 
 # (prepared model, example indices (B,), progress of the run in [0, 1)) -> "loss" and whatever is worth logging
 Step = Callable[[nn.Module, Tensor, float], dict[str, Tensor]]
@@ -194,6 +197,9 @@ def _update(
 # Files -------------------------------------------------------------------------------------------------------------
 
 
+CHECKPOINTS = ("checkpoint", "checkpoint.new", "checkpoint.old")  # the first complete one counts
+
+
 def checkpoint(accelerator: Accelerator, output: Path, recipe: dict[str, Any]) -> None:
     """Save the run's state beside the last one, then swap: a kill leaves one complete checkpoint or the other."""
     fresh, kept = output / "checkpoint.new", output / "checkpoint"
@@ -211,25 +217,42 @@ def checkpoint(accelerator: Accelerator, output: Path, recipe: dict[str, Any]) -
                 kept.rename(output / "checkpoint.old")
             fresh.rename(kept)
             shutil.rmtree(output / "checkpoint.old", ignore_errors=True)
-    except OSError as error:
+    except (
+        OSError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:  # torch and safetensors have their own for a full disk
         shutil.rmtree(fresh, ignore_errors=True)
-        raise RunError(
-            f"could not save a checkpoint ({error.strerror or error}): free some disk space"
-        ) from error
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise RunError(f"could not save a checkpoint ({reason}): free some disk space") from error
     accelerator.wait_for_everyone()
 
 
 def resume(accelerator: Accelerator, output: Path, recipe: dict[str, Any]) -> bool:
-    """Load the newest complete checkpoint of ``output``, if there is one; ``RunError`` if it is another run's."""
-    found = [output / n for n in ("checkpoint", "checkpoint.new", "checkpoint.old")]
+    """Load the newest complete checkpoint of ``output``, if there is one.
+
+    Raises:
+        RunError: it is another run's, or damaged.
+    """
+    found = [output / name for name in CHECKPOINTS]
     folder = next((f for f in found if (f / "complete").exists()), None)
     if folder is None:
         return False
-    if json.loads((folder / "recipe.json").read_text()) != json.loads(json.dumps(recipe)):
+    try:
+        same = json.loads((folder / "recipe.json").read_text()) == json.loads(json.dumps(recipe))
+        if same:
+            accelerator.load_state(str(folder))
+    except Exception as error:  # torch, pickle, zipfile and safetensors raise a dozen kinds on damaged files
+        raise RunError(
+            f"{folder} is damaged ({one_line(error)}): delete it, and the run starts from the beginning"
+        ) from error
+    if not same:
         raise RunError(
             f"{output} holds a run with other settings: use the same settings, another --output, or delete it"
         )
-    accelerator.load_state(str(folder))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process and folder != found[0]:
+        folder.rename(found[0])  # a kill cut the swap short; the next checkpoint must not delete the only one
     return True
 
 

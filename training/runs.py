@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from training.loop import RunError
-from weights.checkpoint import METRICS
+from accelerate.state import PartialState
+
+from training.loop import CHECKPOINTS, RunError
+from weights.checkpoint import METRICS, read_json
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """``metrics.json`` of a model folder; empty where there is none."""
+    """``metrics.json`` of a model folder; empty where there is none, ``WeightsError`` where it is damaged."""
     path = folder / METRICS
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def finished(folder: Path, recipe: Mapping[str, Any], unset: Mapping[str, Any] | None = None) -> bool:
@@ -28,10 +31,24 @@ def finished(folder: Path, recipe: Mapping[str, Any], unset: Mapping[str, Any] |
     """
     if not (folder / METRICS).exists():
         return False
-    known = {**(unset or {}), **(read_metrics(folder).get("training") or {})}
+    training = read_metrics(folder).get("training")
+    known = {**(unset or {}), **(training if isinstance(training, dict) else {})}
     differing = [k for k, v in json.loads(json.dumps(recipe)).items() if known.get(k) != v]
     if differing:
         raise RunError(
             f"{folder} holds a model trained with another {', '.join(differing[:4])}: choose another --output"
         )
     return True
+
+
+def conclude(folder: Path, evaluate: Callable[[], object] | None) -> None:
+    """Measure a saved model that was not measured yet, and drop its checkpoints; does nothing the second time.
+
+    A run killed after its model was saved ends here when the same command is given again.
+    """
+    if not PartialState().is_main_process:
+        return
+    if evaluate is not None and "test" not in read_metrics(folder):
+        evaluate()
+    for name in CHECKPOINTS:
+        shutil.rmtree(folder / name, ignore_errors=True)
