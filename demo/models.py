@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,18 +15,18 @@ from affinevae import AffineVAE
 from affinevae.explore import DEFAULT_FILL, Map, read_map, typical_fill
 from classifiers import CompactCNN
 from classifiers.anatomy import Layer, layers
-from classifiers.model import ONNX
 from demo.readers import Reader
 from textclf import TextClassifier
 from training.measure import macs, parameters
 from weights import WeightsError, available, folder, locate
-from weights.checkpoint import METRICS, WEIGHTS, read_config, read_json
+from weights.checkpoint import METRICS, WEIGHTS, belonging, read_config, read_json
 
 Kind = Literal["image", "shape"]  # 2D, 3D
 KINDS: dict[int, Kind] = {2: "image", 3: "shape"}
 DENSE = "-dense"  # what a dense twin's name ends in
 FRONT = "front.json"
 T = TypeVar("T")
+Stamp = tuple[tuple[str, int, int, int], ...]  # name, time, bytes and number of each file
 logger = logging.getLogger(__name__)
 
 
@@ -76,7 +77,7 @@ class Models:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
-        self._loaded: dict[str, tuple[tuple[int, ...], Any]] = {}
+        self._loaded: dict[str, tuple[Stamp, Any]] = {}
 
     def loaded(self) -> list[str]:
         """Sorted names of the models that are in memory."""
@@ -120,7 +121,7 @@ class Models:
         with (
             loading
         ):  # one lock a name: a slow load, or a download, holds up nobody who asks for another model
-            stamp = tuple(map(_stamp, made_of))
+            stamp = sum(map(_stamp, made_of), ())
             if name not in self._loaded or self._loaded[name][0] != stamp:
                 self._loaded[name] = (stamp, load(name))
             found: T = self._loaded[name][1]
@@ -136,14 +137,19 @@ def _kind(name: str) -> Kind | None:
     return None if config.get("group") == "none" else KINDS.get(len(config.get("size", ())))
 
 
-def _stamp(name: str) -> int:
-    paths = (folder(name) / file for file in (WEIGHTS, ONNX, METRICS, FRONT))
-    return max((path.stat().st_mtime_ns for path in paths if path.is_file()), default=0)
+def _stamp(name: str) -> Stamp:
+    """Of every file that belongs to the model: a clock that was set back must not hide a new one."""
+    try:
+        found = [entry for entry in os.scandir(folder(name)) if belonging([entry.name])]
+        states = [(entry.name, entry.stat()) for entry in found]
+    except OSError:  # only on the Hub so far, or being replaced just now
+        return ()
+    return tuple(sorted((file, state.st_mtime_ns, state.st_size, state.st_ino) for file, state in states))
 
 
 def _load(name: str) -> Loaded:
     model = AffineVAE.from_pretrained(name)
-    layout = read_map(locate(name, local_files_only=True)[0], model.config.latent_dim)
+    layout = _map(name, model.config.latent_dim)
     if model.config.dims == 3:  # its tab compares with nothing and frames nothing
         return Loaded(name, model, None, layout, DEFAULT_FILL)
     twin = name.removeprefix("affine")
@@ -151,6 +157,15 @@ def _load(name: str) -> Loaded:
     if plain is not None and plain.config.size != model.config.size:
         plain = None
     return Loaded(name, model, plain, layout, typical_fill(model, layout and layout.z))
+
+
+def _map(name: str, latent_dim: int) -> Map | None:
+    """None also for a damaged map: the model is shown without one."""
+    try:
+        return read_map(locate(name, local_files_only=True)[0], latent_dim)
+    except ValueError as error:
+        logger.warning("no map: %s", error)
+        return None
 
 
 def _load_classifier(name: str) -> Classifier:

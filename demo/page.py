@@ -91,5 +91,5 @@ def launch_options() -> dict[str, Any]:
         "ssr_mode": False,
         "footer_links": ["api"],
         "run_history": False,
-        "state_session_capacity": 300,  # Gradio keeps a copy of the page's state for so many visitors, gone or not
+        "state_session_capacity": 128,  # visitors, gone or not, of whom Gradio keeps a copy of the page: 0.25 MB each
     }

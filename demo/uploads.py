@@ -314,6 +314,8 @@ def _in_child(data: bytes, kind: str, size: int, cells: int) -> bytes:
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise UploadError("The mesh takes too long to read; simplify it and send that.") from error
+    except (OSError, MemoryError) as error:  # no process can be started
+        raise UploadError("The server has no memory left to read a mesh; try again in a minute.") from error
     answer, _, rest = done.stdout.partition(b" ")
     if answer == b"no":
         raise UploadError(rest.decode())

@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from weights.checkpoint import WeightsError, one_line
+
 Precision = Literal["float32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 Run = Callable[[Tensor, Tensor], Tensor]  # ids (B, N) int64 and mask (B, N) float -> logits (B, K)
@@ -32,7 +34,11 @@ def session(path: Path, threads: int, changed: float) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
-    loaded = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        loaded = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # whatever ONNX Runtime says to a graph, or to weights, that it cannot use
+        reason = f"{path} cannot be used ({one_line(error)}): run python -m textclf.export again"
+        raise WeightsError(reason) from error
 
     def run(ids: Tensor, mask: Tensor) -> Tensor:
         (logits,) = loaded.run(None, {"ids": ids.numpy(), "mask": mask.numpy()})
@@ -42,6 +48,6 @@ def session(path: Path, threads: int, changed: float) -> Run:
 
 
 def load(folder: Path, plan: str, precision: Precision = "float32", threads: int | None = None) -> Run:
-    """The session of a plan; ``FileNotFoundError`` if it was never exported."""
+    """The session of a plan; ``FileNotFoundError`` if it was never exported, ``WeightsError`` if it is damaged."""
     path = graph_path(folder, plan, precision)
     return session(path, threads or torch.get_num_threads(), path.stat().st_mtime)

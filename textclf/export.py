@@ -28,7 +28,7 @@ from textclf.bottleneck import Plan, padded_length
 from textclf.engine import PRECISIONS, Precision, graph_path
 from textclf.model import OnePlan, TextClassifier
 from training.command import command
-from weights.checkpoint import WEIGHTS
+from weights.checkpoint import WEIGHTS, write
 
 OPSET = 17
 LARGE = 64  # tensors with fewer numbers stay in the graph
@@ -69,6 +69,7 @@ def export(
 
     Raises:
         ValueError: the ``onnx`` package is missing, or the folder's weights are not this model's.
+        WeightsError: a graph cannot be written; the one that was there before stays.
     """
     stored, written = tensor_places(folder / WEIGHTS), []
     for name in plans:
@@ -78,9 +79,7 @@ def export(
                 quantize(graph, model)
             store_outside(graph, stored)
             path = graph_path(folder, name, precision)
-            fresh = path.with_suffix(".new")
-            fresh.write_bytes(graph.SerializeToString())
-            fresh.replace(path)
+            write(folder, {path.name: graph.SerializeToString()})
             written.append(path)
     return written
 

@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from weights.checkpoint import (
     CONFIG,
@@ -45,9 +46,22 @@ def catalog() -> dict[str, Entry]:
     if not path.exists():
         return {}
     try:
-        return {_valid(name): Entry(**entry) for name, entry in read_json(path).items()}
+        return {_valid(name): _entry(**entry) for name, entry in read_json(path).items()}
     except TypeError as error:
         raise WeightsError(f"{path} is not in the catalogue's format ({error})") from error
+
+
+def _entry(**fields: Any) -> Entry:
+    """``TypeError`` unless every field is there and text, or null where it may be."""
+    entry = Entry(**fields)
+    wrong = [
+        key
+        for key, value in fields.items()
+        if not isinstance(value, str) and (value is not None or key == "sha256")
+    ]
+    if wrong:
+        raise TypeError(f"{wrong[0]} is {fields[wrong[0]]!r:.40}")
+    return entry
 
 
 def folder(name: str) -> Path:

@@ -6,10 +6,14 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
+from glob import escape as glob_escape
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,8 @@ METRICS = "metrics.json"
 CARD = "README.md"
 # What belongs to a model on the Hub: no checkpoint of a training, no pickle, nothing that happens to lie beside it.
 FILES = (CONFIG, WEIGHTS, METRICS, CARD, "map.safetensors", "front.json", "*.onnx")
+ASIDE = re.compile("[0-9a-f]{32}")  # what names a folder that is being written
+ABANDONED = 600.0  # seconds; writing a model takes few
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
 
@@ -71,7 +77,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file; ``WeightsError`` if it is damaged, or holds NaN or infinity."""
     try:
         tensors = safetensors.torch.load_file(path)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except MemoryError as error:
+        raise WeightsError(f"{path} does not fit into memory: {path.stat().st_size / 1e6:.0f} MB") from error
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} is damaged or incomplete ({one_line(error)}): save it again") from error
     require_finite(tensors, str(path))
     return tensors
@@ -123,7 +131,9 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     folder = folder.absolute()
     # Inside a folder that exists: it may be the root of its file system, out of which nothing can be renamed.
-    aside = (folder if folder.is_dir() else folder.parent) / f".{folder.name}.{uuid.uuid4().hex}"
+    place = folder if folder.is_dir() else folder.parent
+    _clear_abandoned(place, f".{folder.name}.")
+    aside = place / f".{folder.name}.{uuid.uuid4().hex}"
     try:
         aside.mkdir(parents=True)
         for name, content in files.items():
@@ -137,12 +147,31 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def _clear_abandoned(place: Path, prefix: str) -> None:
+    """What a killed process left aside; another's that is still being written is younger."""
+    for path in place.glob(f"{glob_escape(prefix)}*"):
+        with suppress(OSError):
+            if (
+                ASIDE.fullmatch(path.name.removeprefix(prefix))
+                and time.time() - path.stat().st_mtime > ABANDONED
+            ):
+                shutil.rmtree(path)
+
+
 def _move(source: Path, folder: Path, names: list[str]) -> None:
     if not folder.exists():
         os.replace(source, folder)
         return
-    for name in names:
+    if CONFIG in names and _differ(source / CONFIG, folder / CONFIG):
+        (
+            folder / CONFIG
+        ).unlink()  # a kill between two files must not pair new weights with another model's config
+    for name in sorted(names, key=lambda name: name == CONFIG):
         os.replace(source / name, folder / name)
+
+
+def _differ(fresh: Path, old: Path) -> bool:
+    return old.is_file() and old.read_bytes() != fresh.read_bytes()
 
 
 def to_json(value: Any) -> bytes:

@@ -90,7 +90,7 @@ def _loaded(name_or_path: str | Path) -> type[Pretrained]:
 
 def _class(library: str | None) -> type[Pretrained]:
     """The class that loads the models of a library; imports none but the catalogue's, whatever a config says."""
-    if library in {entry.package for entry in catalog().values()}:
+    if library in [entry.package for entry in catalog().values()]:
         with suppress(ImportError):
             importlib.import_module(str(library))
     for kind in Pretrained.__subclasses__():
