@@ -19,6 +19,7 @@ from demo.readers import Reader
 from textclf import TextClassifier
 from training.measure import macs, parameters
 from weights import WeightsError, available, folder, locate
+from weights.catalog import local, package_of
 from weights.checkpoint import METRICS, WEIGHTS, belonging, read_config, read_json
 
 Kind = Literal["image", "shape"]  # 2D, 3D
@@ -85,7 +86,7 @@ class Models:
 
     def names(self, kind: Kind = "image") -> list[str]:
         """Names that the tab of that kind can show: those with a pose."""
-        return [name for name in available("affinevae") if _kind(name) == kind]
+        return [name for name in _available("affinevae") if _kind(name) == kind]
 
     def get(self, name: str, kind: Kind = "image") -> Loaded:
         """The model of that name and kind.
@@ -97,7 +98,7 @@ class Models:
 
     def classifiers(self) -> list[str]:
         """Names of the classifiers; a dense twin is shown beside its compact network only."""
-        found = available("classifiers")
+        found = _available("classifiers")
         return [n for n in found if not (n.endswith(DENSE) and n.removesuffix(DENSE) in found)]
 
     def classifier(self, name: str) -> Classifier:
@@ -106,7 +107,7 @@ class Models:
 
     def readers(self) -> list[str]:
         """Names of the text classifiers."""
-        return available("textclf")
+        return _available("textclf")
 
     def reader(self, name: str) -> Reader:
         """The text classifier of that name; raises as :meth:`get`."""
@@ -126,6 +127,15 @@ class Models:
                 self._loaded[name] = (stamp, load(name))
             found: T = self._loaded[name][1]
             return found
+
+
+def _available(package: str) -> list[str]:
+    """With a damaged catalogue the folders that are here; whoever loads one of them is told what is wrong."""
+    try:
+        return available(package)
+    except WeightsError as error:
+        logger.warning("only the local models: %s", error)
+        return [name for name in local() if package_of(name) == package]
 
 
 def _kind(name: str) -> Kind | None:

@@ -236,7 +236,8 @@ def front(scene: Reading, loaded: Reader) -> dict[str, Any]:
 def _usable(point: Any) -> bool:
     fields = ("error", "latency_ms")
     numbers = isinstance(point, dict) and all(isinstance(point.get(f), (int, float)) for f in fields)
-    return numbers and isinstance(point.get("factors"), list) and point["latency_ms"] > 0
+    factors = point.get("factors") if numbers else None
+    return isinstance(factors, list) and all(isinstance(f, int) for f in factors) and point["latency_ms"] > 0
 
 
 def _point(point: Mapping[str, Any], names: Mapping[tuple[int, ...], str]) -> dict[str, Any]:

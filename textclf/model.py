@@ -75,8 +75,12 @@ class TextConfig:
             raise ValueError(f"longest must be 8 to 8192 tokens, not {self.longest}")
         if self.hidden % self.heads:
             raise ValueError(f"hidden {self.hidden} must be a multiple of heads {self.heads}")
-        for facts in self.plans.values():
+        for name, facts in self.plans.items():
             check_plan(facts["factors"], self.layers)
+            measured = (facts.get(key) for key in ("accuracy", "n", "macs", "latency_ms", "tokens"))
+            numbers = all(value is None or isinstance(value, (int, float)) for value in measured)
+            if not numbers or not facts.keys() <= set(PlanFacts._fields):
+                raise ValueError(f"what is known about plan {name!r} is not in the format of a search")
         return self
 
 

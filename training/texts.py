@@ -286,8 +286,24 @@ def read_csv(path: Path) -> tuple[Any, str | None, int]:
             skipinitialspace=True,
         )
     except (ValueError, csv.Error) as error:
-        raise DataError(f"{path.name} is not a comma-separated table: {sentence(error)}") from error
+        raise DataError(f"{path.name} is not a comma-separated table: {_table_fault(error)}") from error
     return frame, encoding, cleaned
+
+
+TABLE_FAULTS = {  # what pandas says, and what it means
+    r"EOF inside string starting at row (\d+)": r"a quote that opens after row \1 is never closed",
+    r"Expected (\d+) fields in line (\d+), saw (\d+)": r"line \2 has \3 fields where the header names \1",
+    r"No columns to parse from file": "it holds no header",
+    r"Buffer overflow caught": "a line ends in a way that no table does",
+}
+
+
+def _table_fault(error: Exception) -> str:
+    said = sentence(error)
+    for pattern, meaning in TABLE_FAULTS.items():
+        if found := re.search(pattern, said):
+            return found.expand(meaning)
+    return said.removeprefix("Error tokenizing data. C error: ")
 
 
 def _decoded(path: Path) -> tuple[str, str | None]:

@@ -71,7 +71,9 @@ def folder(name: str) -> Path:
 
 def available(package: str | None = None) -> list[str]:
     """Sorted names, of one package or all: the catalogue's, and every checkpoint that somebody put there."""
-    packages = {name: _package(name) for name in local()} | {name: e.package for name, e in catalog().items()}
+    packages = {name: package_of(name) for name in local()} | {
+        name: e.package for name, e in catalog().items()
+    }
     return sorted(name for name, found in packages.items() if package in (None, found))
 
 
@@ -113,7 +115,8 @@ def unknown(name: str) -> WeightsError:
     return WeightsError(f"no weights named {name!r}{hint}: use one of {known}")
 
 
-def _package(name: str) -> str | None:
+def package_of(name: str) -> str | None:
+    """The package of a folder's model; None where its config cannot be read."""
     try:
         return read_config(folder(name))[0]
     except WeightsError:

@@ -52,7 +52,11 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         hub.requests.append(f"{self.command} {self.path}")
         time.sleep(hub.delay)
-        if hub.hang_up and hub.hang_up in self.path:
+        if hub.stall and hub.stall in self.path and self.command != "HEAD":
+            self._stall()
+        if hub.stall and hub.stall in self.path and self.command in ("POST", "PUT"):
+            self._wait_to_go_on()
+        elif hub.hang_up and hub.hang_up in self.path:
             self.close_connection = True
         elif hub.status != 200 and hub.status_at in self.path:
             self._answer(hub.status, {})
@@ -71,8 +75,17 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
+        if self.command == "GET" and self.server.stall and self.server.stall in self.path:
+            self.wfile.write(content[: len(content) // 2])
+            self._wait_to_go_on()
+        elif self.command != "HEAD":
             self.wfile.write(content)
+
+    def _wait_to_go_on(self) -> None:
+        self.wfile.flush()
+        self.server.stalled.set()
+        self.server.go_on.wait(120)
+        self.close_connection = True
 
     def _json(self, value: object, status: int = 200) -> None:
         self._answer(status, {"Content-Type": "application/json"}, json.dumps(value).encode())
@@ -196,7 +209,8 @@ class FakeHub(ThreadingHTTPServer):
     """Who has ``TOKEN`` may write.
 
     Knobs: ``status`` other than 200 where ``status_at`` is in the path, ``delay`` in seconds, ``truncate`` for half a
-    body, no answer at all where ``hang_up`` is in the path, ``read_only`` for tokens that may not write.
+    body, no answer at all where ``hang_up`` is in the path, ``read_only`` for tokens that may not write. Where
+    ``stall`` is in the path, half a body is sent (of an upload nothing is kept), and no more until ``go_on``.
     """
 
     daemon_threads = True
@@ -208,6 +222,7 @@ class FakeHub(ThreadingHTTPServer):
         self.large: dict[str, bytes] = {}
         self.status, self.status_at, self.delay, self.truncate = 200, "", 0.0, False
         self.hang_up, self.read_only = "", False
+        self.stall, self.stalled, self.go_on = "", threading.Event(), threading.Event()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
