@@ -294,6 +294,7 @@ def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
     stand_upright(model, validation, poses, options.turns)
     facts = {
         **recipe,
+        "examples": len(images),
         "cpu_seconds": round(clock.cpu_seconds, 1),
         "wall_seconds": round(clock.wall_seconds, 1),
         "threads": torch.get_num_threads(),

@@ -201,6 +201,7 @@ def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
     best.scope.copy_(energy(logits_of(best, data.validation.images)).quantile(0.95))
     facts = {
         **recipe,
+        "examples": len(data.train),
         "cpu_seconds": round(clock.cpu_seconds, 1),
         "wall_seconds": round(clock.wall_seconds, 1),
         "threads": torch.get_num_threads(),
