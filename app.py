@@ -20,14 +20,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     host = os.environ.get("GRADIO_SERVER_NAME", usual)
     parser.add_argument("--host", default=host, help="default: %(default)s")
     parser.add_argument("--share", action="store_true", help="a public link through Gradio's servers")
+    sources = ("none", "hub", "all")
+    parser.add_argument(
+        "--open-models",
+        choices=sources,
+        default=os.environ.get("OPEN_MODELS") or None,
+        help="what visitors may open besides the models in weights/: repositories of the Hub, or folders of this "
+        "machine as well; default: all for who sits at it, where only the loopback is served, else none",
+    )
     args = parser.parse_args(arguments)
+    if args.open_models not in (None, *sources):  # argparse looks at what is typed, not at the environment
+        parser.error(f"OPEN_MODELS must be one of {', '.join(sources)}, not {args.open_models!r}")
 
+    from demo.opened import policy_of
     from demo.serve import serve
     from demo.uploads import harden_pillow
 
     harden_pillow()
     try:
-        serve(args.host, args.port, args.share)
+        serve(args.host, args.port, args.share, policy_of(args.open_models, args.host, args.share))
     except OSError:  # Gradio found no port
         taken = f"port {args.port} of {args.host} is taken: leave --port out to take the first free one"
         parser.exit(2, f"{taken if args.port else f'there is no free port from 7860 on {args.host}'}\n")

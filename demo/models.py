@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -15,6 +18,7 @@ from affinevae import AffineVAE
 from affinevae.explore import DEFAULT_FILL, Map, read_map, typical_fill
 from classifiers import CompactCNN
 from classifiers.anatomy import Layer, layers
+from demo.opened import AnyKind, Found, Policy, find
 from demo.readers import Reader
 from textclf import TextClassifier
 from training.measure import macs, parameters
@@ -26,6 +30,7 @@ Kind = Literal["image", "shape"]  # 2D, 3D
 KINDS: dict[int, Kind] = {2: "image", 3: "shape"}
 DENSE = "-dense"  # what a dense twin's name ends in
 FRONT = "front.json"
+MOST_OPENED = 4  # models from outside of the weights that are kept
 T = TypeVar("T")
 Stamp = tuple[tuple[str, int, int, int], ...]  # name, time, bytes and number of each file
 logger = logging.getLogger(__name__)
@@ -73,16 +78,21 @@ class Models:
     """Thread-safe: two visitors who ask for the same model wait for one load.
 
     A folder whose weights were replaced is loaded again, so a retrained model shows without a restart.
+
+    Args:
+        policy: what may be opened besides the models in the weights; nothing if left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
         self._loaded: dict[str, tuple[Stamp, Any]] = {}
+        self._opened: OrderedDict[str, Found] = OrderedDict()  # the one used longest ago first
 
     def loaded(self) -> list[str]:
-        """Sorted names of the models that are in memory."""
-        return sorted(self._loaded)
+        """Sorted names of the models in the weights that are in memory; what a visitor opened is theirs."""
+        return sorted(name for name in self._loaded.copy() if name not in self._opened)
 
     def names(self, kind: Kind = "image") -> list[str]:
         """Names that the tab of that kind can show: those with a pose."""
@@ -92,9 +102,9 @@ class Models:
         """The model of that name and kind.
 
         Raises:
-            WeightsError: it is not in the weights, or damaged; one sentence.
+            WeightsError: it is not in the weights, nor opened, or damaged; one sentence.
         """
-        return self._once(name, self.names(kind), (name,), _load)
+        return self._once(name, kind, self.names(kind), (name,), _load)
 
     def classifiers(self) -> list[str]:
         """Names of the classifiers; a dense twin is shown beside its compact network only."""
@@ -103,7 +113,7 @@ class Models:
 
     def classifier(self, name: str) -> Classifier:
         """The classifier of that name with its twin; raises as :meth:`get`."""
-        return self._once(name, self.classifiers(), (name, f"{name}{DENSE}"), _load_classifier)
+        return self._once(name, "classifier", self.classifiers(), (name, f"{name}{DENSE}"), _load_classifier)
 
     def readers(self) -> list[str]:
         """Names of the text classifiers."""
@@ -111,10 +121,45 @@ class Models:
 
     def reader(self, name: str) -> Reader:
         """The text classifier of that name; raises as :meth:`get`."""
-        return self._once(name, self.readers(), (name,), _load_reader)
+        return self._once(name, "text", self.readers(), (name,), _load_reader)
 
-    def _once(self, name: str, known: Sequence[str], made_of: Sequence[str], load: Callable[[str], T]) -> T:
-        if name not in known:
+    def open(self, asked: object, policy: Policy) -> Found:
+        """Load a model from outside of the weights; afterwards its name is one for :meth:`get` and its like.
+
+        The ``MOST_OPENED`` that were used last are kept.
+
+        Raises:
+            UploadError, WeightsError: see ``demo.opened.find``; or it cannot be loaded.
+        """
+        found = find(asked, policy)
+        stamp, loaded = (_stamp(found.folder),), LOADERS[found.kind](found.name, found.folder)
+        with self._lock:  # now that nothing can go wrong: one of that name is there until then
+            self._opened[found.name], self._loaded[found.name] = found, (stamp, loaded)
+            self._opened.move_to_end(found.name)
+            while len(self._opened) > MOST_OPENED:
+                forgotten, _ = self._opened.popitem(last=False)
+                self._loaded.pop(forgotten, None)
+        return found
+
+    def opened(self, name: object, kind: AnyKind | None = None) -> Found | None:
+        """What was opened under that name, and is of that kind, if any."""
+        with self._lock:
+            found = self._opened.get(name) if isinstance(name, str) else None
+            if found is None or kind not in (None, found.kind):
+                return None
+            self._opened.move_to_end(found.name)
+            return found
+
+    def _once(
+        self,
+        name: str,
+        kind: AnyKind,
+        known: Sequence[str],
+        made_of: Sequence[str],
+        load: Callable[[str, str | Path], T],
+    ) -> T:
+        guest = self.opened(name, kind)
+        if guest is None and name not in known:
             listed = ", ".join(known) or "none yet"
             raise WeightsError(f"There is no model called {str(name)[:60]!r} here: choose one of {listed}.")
         with self._lock:
@@ -122,9 +167,10 @@ class Models:
         with (
             loading
         ):  # one lock a name: a slow load, or a download, holds up nobody who asks for another model
-            stamp = sum(map(_stamp, made_of), ())
+            places = [guest.folder] if guest else map(folder, made_of)
+            stamp = tuple(chain.from_iterable(map(_stamp, places)))
             if name not in self._loaded or self._loaded[name][0] != stamp:
-                self._loaded[name] = (stamp, load(name))
+                self._loaded[name] = (stamp, load(name, guest.folder if guest else name))
             found: T = self._loaded[name][1]
             return found
 
@@ -147,19 +193,20 @@ def _kind(name: str) -> Kind | None:
     return None if config.get("group") == "none" else KINDS.get(len(config.get("size", ())))
 
 
-def _stamp(name: str) -> Stamp:
+def _stamp(place: Path) -> Stamp:
     """Of every file that belongs to the model: a clock that was set back must not hide a new one."""
     try:
-        found = [entry for entry in os.scandir(folder(name)) if belonging([entry.name])]
+        found = [entry for entry in os.scandir(place) if belonging([entry.name])]
         states = [(entry.name, entry.stat()) for entry in found]
     except OSError:  # only on the Hub so far, or being replaced just now
         return ()
     return tuple(sorted((file, state.st_mtime_ns, state.st_size, state.st_ino) for file, state in states))
 
 
-def _load(name: str) -> Loaded:
-    model = AffineVAE.from_pretrained(name)
-    layout = _map(name, model.config.latent_dim)
+def _load(name: str, place: str | Path) -> Loaded:
+    """A model of that name from a folder, or from wherever the name leads; so do its like."""
+    model = AffineVAE.from_pretrained(place)
+    layout = _map(place, model.config.latent_dim)
     if model.config.dims == 3:  # its tab compares with nothing and frames nothing
         return Loaded(name, model, None, layout, DEFAULT_FILL)
     twin = name.removeprefix("affine")
@@ -169,25 +216,25 @@ def _load(name: str) -> Loaded:
     return Loaded(name, model, plain, layout, typical_fill(model, layout and layout.z))
 
 
-def _map(name: str, latent_dim: int) -> Map | None:
+def _map(place: str | Path, latent_dim: int) -> Map | None:
     """None also for a damaged map: the model is shown without one."""
     try:
-        return read_map(locate(name, local_files_only=True)[0], latent_dim)
+        return read_map(locate(place, local_files_only=True)[0], latent_dim)
     except ValueError as error:
         logger.warning("no map: %s", error)
         return None
 
 
-def _load_classifier(name: str) -> Classifier:
-    compact = _net(name)
-    return Classifier(name, compact, _twin(compact), _optional_json(name, FRONT))
+def _load_classifier(name: str, place: str | Path) -> Classifier:
+    compact = _net(name, place)
+    return Classifier(name, compact, _twin(compact), _optional_json(place, FRONT))
 
 
 def _twin(compact: Net) -> Net | None:
     """None also for half a checkpoint, and for one that answers otherwise: the compact network is shown alone."""
     name = f"{compact.name}{DENSE}"
     try:
-        dense = _net(name) if name in available("classifiers") else None
+        dense = _net(name, name) if name in available("classifiers") else None
     except WeightsError as error:
         logger.warning("no twin: %s", error)
         return None
@@ -200,27 +247,32 @@ def _answers(net: Net) -> tuple[Any, ...]:
     return config.classes, config.size, config.channels
 
 
-def _net(name: str) -> Net:
-    model = CompactCNN.from_pretrained(name)
+def _net(name: str, place: str | Path) -> Net:
+    model = CompactCNN.from_pretrained(place)
     config = model.config
     one = torch.zeros(1, config.channels, config.size, config.size)
-    size = (locate(name, local_files_only=True)[0] / WEIGHTS).stat().st_size
-    return Net(name, model, parameters(model), macs(model, one), size, tuple(layers(model)), measured(name))
+    size = (locate(place, local_files_only=True)[0] / WEIGHTS).stat().st_size
+    return Net(name, model, parameters(model), macs(model, one), size, tuple(layers(model)), measured(place))
 
 
-def measured(name: str) -> dict[str, Any]:
+def measured(place: str | Path) -> dict[str, Any]:
     """What was measured of a model on test data; empty where nobody did."""
-    test = (_optional_json(name, METRICS) or {}).get("test")
+    test = (_optional_json(place, METRICS) or {}).get("test")
     return test if isinstance(test, dict) else {}
 
 
-def _load_reader(name: str) -> Reader:
-    return Reader(name, TextClassifier.from_pretrained(name), _optional_json(name, METRICS) or {})
+def _load_reader(name: str, place: str | Path) -> Reader:
+    return Reader(name, TextClassifier.from_pretrained(place), _optional_json(place, METRICS) or {})
 
 
-def _optional_json(name: str, file: str) -> dict[str, Any] | None:
+LOADERS: dict[AnyKind, Callable[[str, str | Path], Any]] = {
+    "image": _load, "shape": _load, "classifier": _load_classifier, "text": _load_reader,
+}  # fmt: skip
+
+
+def _optional_json(place: str | Path, file: str) -> dict[str, Any] | None:
     """A file beside the weights; None where there is none, or where it cannot be read."""
     try:
-        return read_json(locate(name, local_files_only=True)[0] / file)
+        return read_json(locate(place, local_files_only=True)[0] / file)
     except WeightsError:
         return None

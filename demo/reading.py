@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import torch
 
 from demo import passages, timing
+from demo.opened import as_arguments
 from demo.readers import USUAL, Reader, Stop
 from demo.uploads import UploadError, read_integer, read_text
 from demo.verdict import percent
@@ -260,7 +261,7 @@ def as_python(scene: Reading, loaded: Reader) -> str:
         expected = f"  # for the text shown: {classes[label]} {scene.probabilities[label]:.2f}"
     return f"""from textclf import TextClassifier
 
-model = TextClassifier.from_pretrained("{scene.model}")
+model = TextClassifier.from_pretrained({as_arguments(scene.model)})
 text = open("text.txt", encoding="utf-8").read()
 
 # (1, {len(classes)}) probabilities; plans: {", ".join(stop.name for stop in loaded.stops)}

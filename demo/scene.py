@@ -22,6 +22,7 @@ from affinevae.explore import latent_importance
 from affinevae.picture import GRID, Stroke, draw_strokes, fit_picture
 from demo import examples, steering
 from demo.models import Loaded
+from demo.opened import as_arguments
 from demo.steering import CODE_RANGE, MAX_SEED, POSE_RANGE, read_pose, rounded_shape, write_point
 from demo.uploads import UploadError, read_integer, read_numbers
 
@@ -273,7 +274,7 @@ def as_python(scene: Scene, names: Sequence[str]) -> str:
     return f"""import torch
 from affinevae import AffineVAE
 
-model = AffineVAE.from_pretrained("{scene.model}")
+model = AffineVAE.from_pretrained({as_arguments(scene.model)})
 z = torch.tensor([[{z}]])
 pose = torch.tensor([[{pose}]])  # {", ".join(names).replace("angle", "angle in radians")}
 

@@ -24,6 +24,7 @@ from affinevae.render import CAMERA
 from demo import examples3d as examples
 from demo import steering
 from demo.models import Loaded
+from demo.opened import as_arguments
 from demo.steering import CODE_RANGE, MAX_SEED, POSE_RANGE, Point, read_pose, rounded_shape, write_point
 from demo.uploads import UploadError, read_choice, read_integer, read_number, read_numbers
 
@@ -281,7 +282,7 @@ def as_python(scene: Scene, model: AffineVAE, look: Look) -> str:
 from affinevae import AffineVAE
 from affinevae.voxels import to_mesh
 
-model = AffineVAE.from_pretrained("{scene.model}")
+model = AffineVAE.from_pretrained({as_arguments(scene.model)})
 z = torch.tensor([[{z}]])
 pose = torch.tensor([[{pose}]])  # {", ".join(model.group.names)}; angles in radians
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo import __version__
 from demo.models import Models
+from demo.opened import Policy
 from demo.page import build, launch_options, warm
 
 SELF = "'self' data: blob:"
@@ -104,18 +105,19 @@ def _give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def serve(host: str, port: int | None = None, share: bool = False) -> None:
+def serve(host: str, port: int | None = None, share: bool = False, policy: Policy | None = None) -> None:
     """Serve the page until SIGINT or SIGTERM; a second one ends the process at once.
 
     Args:
         port: None for the first free one from 7860, or ``GRADIO_SERVER_PORT``.
         share: a public link through Gradio's servers.
+        policy: what visitors may open besides the models in ``weights/``; nothing if left out.
 
     Raises:
         OSError: there is no free port.
     """
     _share_memory()
-    health = Health(Models())
+    health = Health(Models(policy))
     page = build(health.models)
     for number in (
         signal.SIGINT,

@@ -12,6 +12,7 @@ import gradio as gr
 
 from demo import steering
 from demo.models import Kind, Loaded, Models
+from demo.opened import label
 from demo.steering import MAX_SEED, Scene, next_seed
 from demo.theme import read
 from demo.uploads import UploadError, read_choice, read_integer
@@ -134,6 +135,8 @@ class ModelTab:
         if scene is None:
             gr.Warning(self.no_model)
             return [gr.Dropdown(choices=choices, value=None), *self.nothing()]
+        if scene.model not in names:  # opened in the tab "Your own"
+            choices.append((label(scene.model), scene.model))
         about = self.about(self._loaded(scene))
         return [gr.Dropdown(choices=choices, value=scene.model), *self.show(scene), *about]
 
@@ -152,7 +155,9 @@ class ModelTab:
         if asked_tab(query) != self.name or not {"model", "z", "start"} & query.keys():
             return None
         try:
-            name = read_choice(query.get("model", self.first), names, "The model in the link")
+            name = query.get("model", self.first)
+            if not self.models.opened(name):
+                read_choice(name, names, "The model in the link")
             return self.scenes.from_query(query, self.load(name))
         except (ValueError, WeightsError) as error:
             gr.Warning(sentence(error))

@@ -13,6 +13,7 @@ from torch import Tensor
 from classifiers.model import energy
 from demo import photos, timing
 from demo.models import Classifier, Net
+from demo.opened import as_arguments
 from demo.uploads import UploadError, read_integer
 
 TOP = 5
@@ -175,7 +176,7 @@ def as_python(verdict: Verdict) -> str:
 from classifiers import CompactCNN
 from classifiers.model import energy
 
-model = CompactCNN.from_pretrained("{verdict.model}")
+model = CompactCNN.from_pretrained({as_arguments(verdict.model)})
 picture = Image.open("picture.png")  # any size and mode
 
 # (1, {len(verdict.answers[0].classes)}) probabilities; for the picture shown: {expected}, ...

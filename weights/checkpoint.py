@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from glob import escape as glob_escape
@@ -85,10 +85,10 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def belonging(names: Iterable[str]) -> list[str]:
-    """Those of the names that are ``FILES`` of a model, sorted."""
+def belonging(names: Iterable[str], patterns: Sequence[str] = FILES) -> list[str]:
+    """Those of the names that belong to a model, sorted."""
     flat = (name for name in names if "/" not in name)
-    return sorted(name for name in flat if any(fnmatchcase(name, pattern) for pattern in FILES))
+    return sorted(name for name in flat if any(fnmatchcase(name, pattern) for pattern in patterns))
 
 
 def _without_weights(folder: Path) -> str:

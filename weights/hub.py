@@ -7,12 +7,13 @@ import errno
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from huggingface_hub import (
     HfApi,
+    RepoFile,
     constants,
     get_hf_file_metadata,
     hf_hub_download,
@@ -30,7 +31,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-from weights.checkpoint import CONFIG, WEIGHTS, WeightsError, belonging, one_line
+from weights.checkpoint import CONFIG, FILES, WEIGHTS, WeightsError, belonging, one_line
 
 T = TypeVar("T")
 
@@ -42,15 +43,25 @@ logger = logging.getLogger(__name__)
 
 
 def fetch(
-    repo: str, revision: str | None = None, *, token: str | bool | None = None, local_files_only: bool = False
+    repo: str,
+    revision: str | None = None,
+    *,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    files: Sequence[str] = FILES,
+    most: int | None = None,
 ) -> Path:
-    """A folder with one commit of ``owner/repo``: ``config.json``, ``model.safetensors`` and what else of ``FILES``.
+    """A folder with one commit of ``owner/repo``: ``config.json``, ``model.safetensors`` and what else of ``files``.
 
     A cached commit is used without asking. For a branch the Hub is asked what is new; where it does not
     answer, the cached copy is used, with a warning in the log.
 
+    Args:
+        most: bytes that may be fetched.
+
     Raises:
-        WeightsError: nothing is cached and the Hub is silent for ``PATIENCE`` seconds or refuses.
+        WeightsError: nothing is cached and the Hub is silent for ``PATIENCE`` seconds or refuses; or the files are
+            larger than ``most``, and none was fetched.
     """
     copy = cached(repo, revision)
     if copy and (local_files_only or COMMIT.fullmatch(revision or "")):
@@ -58,7 +69,9 @@ def fetch(
     if local_files_only:
         raise WeightsError(f"{repo} is not in the cache, and local_files_only forbids to ask the Hub")
     try:
-        return _download(repo, revision, token)
+        return _download(repo, revision, token, files, most)
+    except WeightsError:
+        raise
     except Exception as error:  # the client, its HTTP library and hf_xet raise what they like
         reason = _reason(revision, error)
         if copy is None:
@@ -81,13 +94,21 @@ def cached(repo: str, revision: str | None = None) -> Path | None:
     return paths[0].parent if len(paths) == 2 else None
 
 
-def _download(repo: str, revision: str | None, token: str | bool | None) -> Path:
+def _download(
+    repo: str, revision: str | None, token: str | bool | None, files: Sequence[str], most: int | None
+) -> Path:
     url = hf_hub_url(repo, CONFIG, revision=revision)
     commit = within(PATIENCE, lambda: get_hf_file_metadata(url, token=token, timeout=PATIENCE)).commit_hash
     if commit and (copy := cached(repo, revision)) and copy.name == commit:
         return copy
     api = HfApi(constants.ENDPOINT, token=token)
-    there = belonging(within(PATIENCE, lambda: api.list_repo_files(repo, revision=commit)))
+    tree = within(PATIENCE, lambda: list(api.list_repo_tree(repo, revision=commit)))
+    sizes = {entry.path: entry.size for entry in tree if isinstance(entry, RepoFile)}
+    there = belonging(sizes, files)
+    if most is not None and (total := sum(sizes[name] for name in there)) > most:
+        raise WeightsError(
+            f"{repo} has {total / 1e6:,.0f} MB of files: at most {most / 1e6:,.0f} MB are fetched here"
+        )
     beside = (name for name in there if name not in (WEIGHTS, CONFIG))
     for name in (WEIGHTS, *beside, CONFIG):  # the last one is the sign of a complete folder
         path = hf_hub_download(repo, name, revision=commit, token=token)

@@ -17,6 +17,7 @@ from tiny import Tiny
 import weights
 from weights import WeightsError
 from weights.__main__ import main
+from weights.hub import fetch
 
 
 def equal(a: Tiny, b: Tiny) -> bool:
@@ -218,3 +219,21 @@ def test_import_and_load_print_nothing_and_ask_nobody(
     done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert fake_hub.requests == []
+
+
+@pytest.mark.usefixtures("commit")
+def test_no_more_is_fetched_than_was_allowed(fake_hub: FakeHub) -> None:
+    with pytest.raises(WeightsError, match="me/tiny has 0 MB of files: at most 0 MB are fetched here"):
+        fetch("me/tiny", most=100)
+    assert not any("GET" in request and "/resolve/" in request for request in fake_hub.requests)
+    assert (fetch("me/tiny", most=1_000_000) / "model.safetensors").is_file()
+
+
+def test_only_the_files_that_were_asked_for_are_fetched(
+    fake_hub: FakeHub, model: Tiny, tmp_path: Path
+) -> None:
+    saved = model.save_pretrained(tmp_path / "saved", metrics={"n": 1})
+    (saved / "model.onnx").write_bytes(b"graph")
+    fake_hub.push("me/tiny", saved)
+    found = fetch("me/tiny", files=("config.json", "*.safetensors"))
+    assert sorted(path.name for path in found.iterdir()) == ["config.json", "model.safetensors"]
