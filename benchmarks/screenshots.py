@@ -25,6 +25,7 @@ READY = {
     "classify": "document.querySelector('#classify-costs')?.innerText.includes(' ms')",
     "text": "document.querySelector('#text-costs')?.innerText.includes(' ms')",
     "evidence": "document.querySelectorAll('#evidence-evidence .point').length > 3",
+    "yourown": "document.querySelector('#yourown-train li') && document.querySelector('#yourown-open dl')",
 }
 SIZES = {"": (1280, 900), "_phone": (390, 844)}
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]

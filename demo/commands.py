@@ -135,7 +135,7 @@ def _name(default: str) -> Field:
 
 
 def _examples(what: str, default: int) -> Field:
-    return Field("examples", f"How many {what}, about", default, low=FEWEST, high=100_000_000)
+    return Field("examples", f"About how many {what}", default, low=FEWEST, high=100_000_000)
 
 
 def _epochs(default: int) -> Field:

@@ -132,7 +132,7 @@ class Models:
             UploadError, WeightsError: see ``demo.opened.find``; or it cannot be loaded.
         """
         found = find(asked, policy)
-        stamp, loaded = (_stamp(found.folder),), LOADERS[found.kind](found.name, found.folder)
+        stamp, loaded = _stamp(found.folder), LOADERS[found.kind](found.name, found.folder)
         with self._lock:  # now that nothing can go wrong: one of that name is there until then
             self._opened[found.name], self._loaded[found.name] = found, (stamp, loaded)
             self._opened.move_to_end(found.name)
@@ -149,6 +149,11 @@ class Models:
                 return None
             self._opened.move_to_end(found.name)
             return found
+
+    def guests(self) -> list[Found]:
+        """What was opened and is kept, the one used longest ago first."""
+        with self._lock:
+            return list(self._opened.values())
 
     def _once(
         self,

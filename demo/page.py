@@ -23,6 +23,7 @@ from demo import (
     shapes3d,
     start,
     verdict,
+    yourown,
 )
 from demo.models import Models
 from demo.tab import asked_tab
@@ -30,7 +31,7 @@ from demo.theme import CSS, theme
 from demo.uploads import MAX_TABLE_BYTES
 from weights import WeightsError
 
-TABS = ("start", "shapes2d", "shapes3d", "classify", "text", "evidence")
+TABS = ("start", "shapes2d", "shapes3d", "classify", "text", "evidence", "yourown")
 TITLE = "Networks without their redundancy"
 
 
@@ -52,6 +53,8 @@ def build(models: Models | None = None) -> gr.Blocks:
                 classify_text.build(models, page, texts)
             with gr.Tab("Evidence", id="evidence") as claims:
                 evidence.build(page, claims)
+            with gr.Tab("Your own", id="yourown"):
+                yourown.build(models, page)
         page.load(choose_tab, None, tabs, show_progress="hidden", api_visibility="private")
         endpoints.build(models)
         endpoints3d.build(models)
