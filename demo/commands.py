@@ -377,13 +377,10 @@ def pace(
     """From a model's own files; None where they do not say how many examples it saw."""
     trained, machine = metrics.get("training"), metrics.get("machine")
     facts = trained if isinstance(trained, dict) else {}
+    seen = facts.get("texts", facts.get("examples"))  # of texts, "examples" is the limit that was asked for
     seconds, examples, epochs = (
         float(count) if isinstance(count, int | float) else 0.0
-        for count in (
-            facts.get("cpu_seconds"),
-            facts.get("examples", facts.get("texts")),
-            facts.get("epochs"),
-        )
+        for count in (facts.get("cpu_seconds"), seen, facts.get("epochs"))
     )
     if min(seconds, examples, epochs) <= 0:
         return None

@@ -154,7 +154,8 @@ def test_a_batch_is_never_larger_than_an_eighth_of_the_training_examples_allows(
 
 
 def test_time_is_told_where_a_models_own_files_tell_it() -> None:
-    metrics = {"training": {"cpu_seconds": 600.0, "texts": 1000, "epochs": 2}, "machine": {"cpu": "Abacus"}}
+    facts = {"cpu_seconds": 600.0, "texts": 1000, "epochs": 2, "examples": None}
+    metrics = {"training": facts, "machine": {"cpu": "Abacus"}}
     known = pace("text-x", "textclf", {}, metrics)
     assert known is not None
     assert known.seconds == pytest.approx(0.3)

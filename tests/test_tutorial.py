@@ -1,0 +1,90 @@
+"""The tutorial runs as it is written, prints what it says, and its models open on the page."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PATIENCE = 300  # seconds a command may hang
+
+
+def blocks() -> list[tuple[str, str]]:
+    """Language and content of every block, in order."""
+    return FENCE.findall(TUTORIAL)
+
+
+def run_shell(script: str, folder: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stderr[-2000:]}"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder that somebody has who did it all."""
+    folder, before = tmp_path_factory.mktemp("try"), Path.cwd()
+    namespace: dict[str, object] = {}
+    printed = ""
+    os.chdir(folder)
+    try:
+        for language, content in blocks():
+            if language == "bash":
+                run_shell(content, folder)
+            elif language == "python":
+                with contextlib.redirect_stdout(io.StringIO()) as out:
+                    exec(compile(content, "tutorial", "exec"), namespace)
+                printed = out.getvalue()
+            elif language == "text":
+                same = doctest.OutputChecker().check_output(content, printed, doctest.ELLIPSIS)
+                assert same, f"it says\n{content}\nand prints\n{printed}"
+        yield folder
+    finally:
+        os.chdir(before)
+
+
+def test_every_block_is_of_a_kind_that_is_run_or_shown() -> None:
+    kinds = [language for language, _ in blocks()]
+    assert set(kinds) == {"python", "bash", "text", "console"}
+    assert kinds.count("bash") == 3
+    assert all(kinds[i - 1] == "python" for i, kind in enumerate(kinds) if kind == "text")
+    assert all(
+        ready for ready in re.findall(r"\]\((?!http)([^)#]+)", TUTORIAL) if (ROOT / "docs" / ready).exists()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "tab"), [("letters", "shapes2d"), ("stripes", "classify"), ("reviews", "text")]
+)
+def test_it_runs_as_written_and_its_models_open_on_the_page(finished: Path, name: str, tab: str) -> None:
+    from demo.models import Models
+    from demo.opened import Policy
+    from demo.views_yourown import card
+    from demo.yourown import YourOwn
+
+    models = Models(Policy("all", at_home=True))
+    found = YourOwn(models)._open(f"runs/{name}")
+    known = card(models, found.name)
+    assert (known["tab"], known["title"]) == (tab, name)
+    facts = dict(known["facts"])
+    assert facts["Measured"].startswith(("right in", *"0123456789"))
+    assert name in facts["Trained"]
