@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.claims.cold_start import COLUMNS, EVERY, ONE
 from benchmarks.load import used
 from benchmarks.screenshots import FLAGS, PATIENCE
 from benchmarks.serving import ROOT, Server, serving
@@ -29,7 +30,6 @@ from training.measure import commit, machine
 FIRST = ("affinevae-mnist", "vae-mnist")
 VIEW = "document.querySelector('#shapes2d-bench .strip')?.src.startsWith('data:')"
 SETTLE = 5.0  # seconds without a request
-COLUMNS = {"seconds": "{:.1f}", "cpu_seconds": "{:.1f}", "idle_mb": "{:.0f}"}
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def run(options: ColdStart) -> None:
     with TemporaryDirectory() as place:
         every = starts(Path(place), options.runs)
         full = all_models(Path(place))
-    middle = {key: statistics.median(one[key] for one in every) for key in COLUMNS}
-    rows: dict[str, dict[str, Any]] = {"one model": middle, "all models": full}
+    middle = {key: statistics.median(one[key] for one in every) for key in every[0]}
+    rows: dict[str, dict[str, Any]] = {ONE: middle, EVERY: full}
     markdown(rows, COLUMNS)
     facts = {"n": options.runs, "machine": machine(), "commit": commit(), "models": list(FIRST)}
     write(options.output, {**facts, "rows": rows, "runs": every})

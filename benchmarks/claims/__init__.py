@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.claims import (
     affine_vae,
+    cold_start,
     latent_size,
     load,
     network_costs,
@@ -52,6 +53,7 @@ KINDS: dict[str, Callable[[str, dict[str, Any]], list[Claim]]] = {
     "tied_networks": tied_networks.claims,
     "network_costs": network_costs.claims,
     "text_latency": text_latency.claims,
+    "cold_start": cold_start.claims,
     "load": load.claims,
 }
 # What a file that is not what its name says ends in.
