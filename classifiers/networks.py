@@ -302,7 +302,7 @@ def list_networks(pattern: str = "*") -> list[str]:
     """Names of the listed networks, dense and tied, that match: ``list_networks("*:blueprint")``."""
     names = []
     for dense in DENSE:
-        plans = EFFICIENT_PLANS if "net" in dense.replace("resnet", "") else STANDARD_PLANS
+        plans = EFFICIENT_PLANS if "mobilenet" in dense or "efficientnet" in dense else STANDARD_PLANS
         names += [dense, *(f"{dense}:{plan}" for plan in plans)]
     return fnmatch.filter(names, pattern)
 
