@@ -108,8 +108,7 @@ def point(
     first = told(share, ACCURACY), told(ms, TIME, "{:.2f}")
     others = tuple(fact for fact in more if fact[0] in ("MACs, million", "slots a layer"))
     label = "" if engine == "torch" else "TF-IDF" if engine == "linear" else name
-    title = name if engine == "linear" else f"{name}, {series}"
-    return Point(series, title, ms, share, y_error=deviation, facts=first + others, label=label)
+    return Point(series, name, ms, share, y_error=deviation, facts=first + others, label=label)
 
 
 def _tried(results: dict[str, Any]) -> Iterator[Point]:

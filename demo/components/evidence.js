@@ -3,7 +3,7 @@
 const $ = (selector) => element.querySelector(selector);
 const KINDS = ["main", "other", "published", "fourth"];
 const HINT = "Point at a mark, tap it, or go through them with the arrow keys: it tells its numbers.";
-let claim = null, drawn = 0, width = 0;
+let claim = null, drawn = 0, width = 0, marks = [];
 
 function make(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -16,16 +16,25 @@ const titled = ({ title, better }) => `${title}${better ? ` (${better} is better
 
 // ---- the plot ----
 
-function told({ name, series, facts }) {
+function told({ name, series, facts }, others) {
   const terms = facts.flatMap(([title, text]) => [make("dt", { textContent: title }), make("dd", { textContent: text })]);
-  return make("div", { className: "told" }, make("b", { textContent: name }), ...(series === name ? [] : [make("small", { textContent: series })]), make("dl", {}, ...terms));
+  const made = make("div", { className: "told" }, make("b", { textContent: name }), ...(series === name ? [] : [make("small", { textContent: series })]), make("dl", {}, ...terms));
+  if (others.length) made.append(make("p", { textContent: `Almost in the same place: ${others.join("; ")}.` }));
+  return made;
+}
+
+// What its mark hides: a pointer reaches the uppermost only.
+function hidden(node) {
+  const centre = (each) => each.querySelector(".reach").getBoundingClientRect(), { x, y } = centre(node);
+  const near = marks.filter((each) => each.node !== node && Math.hypot(centre(each.node).x - x, centre(each.node).y - y) < 7);
+  return near.map(({ point }) => named(point));
 }
 
 // Beside its mark, inside the plot's width.
 function tell(point, node) {
   hush();
   const plot = $(".plot"), box = plot.getBoundingClientRect(), mark = node.querySelector(".reach").getBoundingClientRect();
-  const tip = told(point);
+  const tip = told(point, hidden(node));
   plot.append(tip);
   const beside = mark.right - box.left + 4, fits = beside + tip.offsetWidth <= box.width;
   tip.style.left = `${Math.max(0, fits ? beside : mark.left - box.left - tip.offsetWidth - 4)}px`;
@@ -43,7 +52,8 @@ $(".plot").addEventListener("focusout", hush);
 $(".plot").addEventListener("keydown", (event) => { if (event.key === "Escape") hush(); });
 $(".plot").addEventListener("click", (event) => { if (!event.target.closest(".point")) hush(); });
 
-const words = ({ name, series, facts }) => `${name}${series === name ? "" : `, ${series}`}: ${facts.map(([title, text]) => `${title} ${text}`).join(", ")}`;
+const named = ({ name, series }) => (series === name ? name : `${name}, ${series}`);
+const words = (point) => `${named(point)}: ${point.facts.map(([title, text]) => `${title} ${text}`).join(", ")}`;
 
 function plot() {
   const { title, x, y, points, lines, bars } = claim.plots[drawn];
@@ -54,7 +64,8 @@ function plot() {
   const shown = points.map((point) => ({ ...point, kind: kind(point.series) })).sort((a, b) => series.indexOf(a.series) - series.indexOf(b.series) || a.x - b.x);
   const joined = lines ? series.map((name) => ({ kind: kind(name), points: shown.filter((point) => point.series === name) })) : [];
   const { svg, nodes } = plotted({ width, x, y, points: shown, lines: joined, title: `${y.title} against ${x.title}` });
-  explore(shown.map((point, i) => ({ node: nodes[i], words: words(point), told: point })), tell);
+  marks = shown.map((point, i) => ({ node: nodes[i], point }));
+  explore(marks.map(({ node, point }) => ({ node, words: words(point), told: point })), tell);
   $(".plot").classList.toggle("joined", lines);
   $(".plot").replaceChildren(svg);
   $(".up").textContent = titled(y);

@@ -149,3 +149,10 @@ def test_without_any_result_the_tab_says_why(tmp_path: Path, monkeypatch: pytest
     value = evidence.claims(tmp_path)
     assert value["claims"] == []
     assert value["refused"] == [evidence.NOTHING]
+
+
+def test_a_mark_names_what_it_hides(visit: Visit) -> None:
+    page = visit("?tab=evidence&claim=robustness_mnist", ready=DRAWN)
+    assert page.locator(".evidence .axis").is_hidden()  # there is one plot
+    page.locator(".evidence .point").first.focus()
+    assert "affine VAE, trained in unknown orientation" in page.locator(".told p").inner_text()
