@@ -192,7 +192,8 @@ def run(options: TiedNetworks) -> None:
     folders = {network: metrics[0]["folder"] for network, metrics in every.items()}
     ms = {batch: speeds(folders, batch) for batch in (1, 64)}
     rows: Rows = {network: row(network, metrics, ms) for network, metrics in every.items()}
-    results = {"data": name, "machine": machine(), "commit": commit(), "rows": rows}
+    tested = next(iter(every.values()))[0]["test"]["n"]
+    results = {"data": name, "n": tested, "machine": machine(), "commit": commit(), "rows": rows}
     output = options.output or Path(f"benchmarks/results/tied_networks_{name}.json")
     write(output, {**results, "front": front(results)})
     markdown(rows, COLUMNS)
