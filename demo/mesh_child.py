@@ -331,7 +331,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _index(value: Any) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < 2**48:
         raise ValueError("not an index or count")
     return value
 

@@ -179,6 +179,7 @@ FALSE_CLAIMS: dict[str, tuple[bytes, str]] = {
     "claims faces.ply": (ply(4, 400_000, bytes(48), "binary_little_endian"), "damaged"),
     "claims others.ply": (ply(4, 1, SQUARE, extra="element edge 99999999\nproperty int a\n"), "99,999,999"),
     "unknown type.ply": (ply(4, 1, SQUARE, "binary_little_endian", "element x 1\nproperty huge a\n"), "damaged"),
+    "400 digits.ply": (ply(4, 10**400, SQUARE), "damaged"),
     "no end.ply": (b"ply\nformat ascii 1.0\n" + b"comment a\n" * 200_000, "damaged"),
     "endless polygon.ply": (ply(4, 1, SQUARE + b"3900000" + b" 1" * 3_900_000), "too many numbers"),
     "endless polygon.obj": (TETRA_OBJ + b"f" + b" 1 2 3" * 1_300_000, "too many numbers"),

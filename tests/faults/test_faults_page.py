@@ -93,7 +93,7 @@ def with_keys(**changes: object) -> Callable[[Path], object]:
 
 
 HARMFUL: list[tuple[str, str, Callable[[Path], object], str]] = [
-    (MODEL, "config.json", cut, "config.json is not readable JSON"),
+    (MODEL, "config.json", cut, "There is no model called"),  # nobody can say what it would be
     (MODEL, "config.json", with_keys(latent_dim=10**12), "describes no AffineVAE"),
     (MODEL, "model.safetensors", cut, "model.safetensors is damaged"),
     (TINY_CNN, "config.json", with_keys(network=["a"]), "describes no CompactCNN"),
