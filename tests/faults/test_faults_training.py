@@ -101,11 +101,9 @@ def test_an_unfinished_swap_is_finished_first(tmp_path: Path) -> None:
     """Else the next checkpoint would begin by deleting the only one there is."""
     train(tmp_path, replace(CONFIG, epochs=2))
     (tmp_path / "checkpoint").rename(tmp_path / "checkpoint.new")
-    assert (
-        in_child(killed_at, 1, tmp_path / "log.jsonl", train, tmp_path, replace(CONFIG, epochs=2)).value
-        is not None
-    )
+    train(tmp_path, replace(CONFIG, epochs=2))  # nothing is left to train, and so no checkpoint to write
     assert (tmp_path / "checkpoint" / "complete").exists()
+    assert not (tmp_path / "checkpoint.new").exists()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +139,7 @@ def test_a_full_disk_is_said_and_the_same_run_goes_on(disk: Disk, whole: list[li
 @pytest.mark.parametrize("room", [10_000, 100_000, 239_000, 240_500])
 def test_files_that_cannot_grow(room: int, whole: list[list[float]], tmp_path: Path) -> None:
     """As a quota does it; wherever in the checkpoint it strikes."""
-    ended = in_child(with_limit, "FSIZE", room, train, tmp_path)
+    ended = in_child(with_limit, "FSIZE", room, as_list, tmp_path)
     assert ended.raised in ("RunError", None)
     assert ended.raised is None or "free some disk space" in ended.words
     assert not (tmp_path / "checkpoint.new").exists()
