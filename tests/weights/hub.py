@@ -52,8 +52,6 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         hub.requests.append(f"{self.command} {self.path}")
         time.sleep(hub.delay)
-        if hub.stall and hub.stall in self.path and self.command != "HEAD":
-            self._stall()
         if hub.stall and hub.stall in self.path and self.command in ("POST", "PUT"):
             self._wait_to_go_on()
         elif hub.hang_up and hub.hang_up in self.path:
