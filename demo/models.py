@@ -18,7 +18,7 @@ from affinevae import AffineVAE
 from affinevae.explore import DEFAULT_FILL, Map, read_map, typical_fill
 from classifiers import CompactCNN
 from classifiers.anatomy import Layer, layers
-from demo.opened import AnyKind, Found, Policy, find
+from demo.opened import AnyKind, Found, Policy, called, find
 from demo.readers import Reader
 from textclf import TextClassifier
 from training.measure import macs, parameters
@@ -132,7 +132,8 @@ class Models:
             UploadError, WeightsError: see ``demo.opened.find``; or it cannot be loaded.
         """
         found = find(asked, policy)
-        stamp, loaded = _stamp(found.folder), LOADERS[found.kind](found.name, found.folder)
+        with called(found.name, found.folder):
+            stamp, loaded = _stamp(found.folder), LOADERS[found.kind](found.name, found.folder)
         with self._lock:  # now that nothing can go wrong: one of that name is there until then
             self._opened[found.name], self._loaded[found.name] = found, (stamp, loaded)
             self._opened.move_to_end(found.name)

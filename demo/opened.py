@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -95,12 +96,22 @@ def find(asked: object, policy: Policy) -> Found:
     if hub and policy.sources != "none":
         token = None if policy.at_home else False
         folder = fetch(hub[1], hub[2], token=token, files=FETCHED, most=MAX_BYTES)
-        return Found(text, folder, kind_of(folder))
+        with called(text, folder):
+            return Found(text, folder, kind_of(folder))
     if policy.sources == "all":
         raise UploadError(
             f"There is no folder {text!r}: write a model's folder, or OWNER/NAME of one on the Hub."
         )
     raise UploadError("Write OWNER/NAME of a model on the Hub, with @REVISION behind it if you like.")
+
+
+@contextmanager
+def called(name: str, folder: Path) -> Iterator[None]:
+    """What is wrong with a model is said under its name: where this machine keeps it is nobody's business."""
+    try:
+        yield
+    except WeightsError as error:
+        raise WeightsError(str(error).replace(str(folder), name)) from error
 
 
 def _folder(text: str) -> Path | None:

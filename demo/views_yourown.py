@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from demo import classify, classify_text, shapes2d, shapes3d
 from demo.commands import KINDS, Field, Pace, in_time, pace
 from demo.models import Models
-from demo.opened import TABS, AnyKind, as_arguments, kind_of, label
+from demo.opened import TABS, AnyKind, as_arguments, called, kind_of, label
 from weights import WeightsError, available, locate
 from weights.catalog import local
 from weights.checkpoint import CARD, METRICS, WEIGHTS, parameter_count, read_config, read_json
@@ -22,6 +22,9 @@ TITLES: dict[AnyKind, str] = {
 }  # fmt: skip
 SHOWN = 12  # classes
 MAX_CARD = 200_000  # characters of a README that are read
+LIBRARIES: dict[AnyKind, str] = {
+    "image": "affinevae", "shape": "affinevae", "classifier": "classifiers", "text": "textclf",
+}  # fmt: skip
 CLASSES = {"affinevae": "AffineVAE", "classifiers": "CompactCNN", "textclf": "TextClassifier"}
 
 
@@ -81,27 +84,35 @@ def card(models: Models, name: object) -> dict[str, Any]:
     if guest is None and name not in available():
         raise WeightsError(f"There is no model called {str(name)[:60]!r} here.")
     folder = guest.folder if guest else locate(str(name), local_files_only=True)[0]
-    kind, (library, config) = kind_of(folder), read_config(folder)
-    metrics, front = _metrics(folder), front_matter(folder)
-    facts = [
-        ("Kind", described(kind, config)),
-        ("Classes", _classes(config.get("classes"))),
-        ("Parameters", f"{parameter_count(folder):,}"),
-        ("On disk", f"{(folder / WEIGHTS).stat().st_size / 1e6:,.1f} MB of weights"),
-        ("Measured", measurements(kind, metrics) or "not yet: `evaluate` does, and writes metrics.json"),
-        ("Trained", training(metrics)),
-        ("Licence", str(front.get("license", "")) or "none stated"),
-        ("Terms of the data", _terms(metrics, front)),
-        ("Folder", str(folder) if guest and models.policy.at_home else ""),
-    ]
-    program = f"{CLASSES[str(library)]}.from_pretrained({as_arguments(str(name))})"
+    with called(str(name), folder):
+        kind, facts = known(folder)
+    if guest and models.policy.at_home:
+        facts["Folder"] = str(folder)
+    library = LIBRARIES[kind]
+    program = f"{CLASSES[library]}.from_pretrained({as_arguments(str(name))})"
     return {
         "name": str(name),
         "title": LABELS.get(str(name), label(str(name))),
-        "facts": [fact for fact in facts if fact[1]],
+        "facts": [fact for fact in facts.items() if fact[1]],
         "tab": TABS[kind],
         "go": f"Open in “{TITLES[kind]}”",
-        "python": f"from {library} import {CLASSES[str(library)]}\n\nmodel = {program}",
+        "python": f"from {library} import {CLASSES[library]}\n\nmodel = {program}",
+    }
+
+
+def known(folder: Path) -> tuple[AnyKind, dict[str, str]]:
+    """What a folder's files say of its model; an empty text where they do not."""
+    kind, config = kind_of(folder), read_config(folder)[1]
+    metrics, front = _metrics(folder), front_matter(folder)
+    return kind, {
+        "Kind": described(kind, config),
+        "Classes": _classes(config.get("classes")),
+        "Parameters": f"{parameter_count(folder):,}",
+        "On disk": f"{(folder / WEIGHTS).stat().st_size / 1e6:,.1f} MB of weights",
+        "Measured": measurements(kind, metrics) or "not yet: its library's evaluate does that",
+        "Trained": training(metrics),
+        "Licence": str(front.get("license", ""))[:60] or "none stated",
+        "Terms of the data": _terms(metrics, front),
     }
 
 

@@ -305,6 +305,17 @@ def test_a_hub_that_fails_costs_seconds_and_is_explained(
     assert time.monotonic() - start < 30  # a hang, not a time: nobody waits for the client's own retries
 
 
+@pytest.mark.parametrize("damage", [_without_weights, _half, _with_nan, lambda f: changed(f, width=33)])
+def test_what_is_wrong_with_a_repository_does_not_tell_where_the_server_keeps_it(
+    models: Models, elsewhere: Path, fake_hub: FakeHub, damage: Any, tmp_path: Path
+) -> None:
+    damage(elsewhere / f"my-{MODEL}")
+    fake_hub.push("me/vae", elsewhere / f"my-{MODEL}")
+    with pytest.raises(WeightsError, match="me/vae") as refused:
+        models.open("me/vae", HUB)
+    assert str(tmp_path) not in str(refused.value)
+
+
 def test_a_large_repository_is_not_fetched(
     models: Models, elsewhere: Path, fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

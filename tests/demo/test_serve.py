@@ -163,10 +163,10 @@ def loads(in_weights: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     load = demo.models._load
 
-    def slowly(name: str) -> Loaded:
+    def slowly(name: str, place: str | Path) -> Loaded:
         asked.append(name)
         time.sleep(0.3)
-        return load(name)
+        return load(name, place)
 
     monkeypatch.setattr(demo.models, "_load", slowly)
     return asked
