@@ -349,8 +349,8 @@ KINDS = {
     "texts": Kind("Labelled texts", (
         _where("reviews.csv", "A .csv or .parquet table, a folder of .txt in class folders, or OWNER/NAME of a data "
                "set on the Hub."),
-        Field("text_column", "Column of the text", "", "Found by its usual names if left out.", optional=True),
-        Field("label_column", "Column of the label", "", "Found by its usual names if left out.", optional=True),
+        Field("text_column", "Column of the text", "", optional=True),
+        Field("label_column", "Column of the label", "", optional=True),
         _examples("texts", 5000), LENGTH,
         Field("budget", "Milliseconds a text may take", "", "The most accurate plan within; else one that loses "
               "half a point.", low=1, high=10_000, optional=True),
@@ -369,6 +369,7 @@ class Pace(NamedTuple):
     seconds: float
     cpu: str
     traits: Mapping[str, Any]
+    longest: int | None = None  # tokens of a text
 
 
 def pace(
@@ -387,7 +388,8 @@ def pace(
     cpu = str(machine.get("cpu", "")) if isinstance(machine, dict) else ""
     traits = {"library": library, "dims": len(config.get("size") or ()) if library == "affinevae" else 0}
     traits["network"] = config.get("network")
-    return Pace(name, seconds / (examples * epochs), cpu, traits)
+    longest = config.get("longest")
+    return Pace(name, seconds / (examples * epochs), cpu, traits, longest if type(longest) is int else None)
 
 
 def duration(kind: str, answers: object, paces: Sequence[Pace]) -> str:
@@ -404,9 +406,10 @@ def duration(kind: str, answers: object, paces: Sequence[Pace]) -> str:
     if known is None:
         return ""
     total = known.seconds * 0.8 * choices["examples"] * choices["epochs"]
-    one = f"{known.seconds:.1g} processor seconds an example and epoch"
+    one = f"{known.seconds:.2g} processor seconds an example and epoch"
     where = f" on one thread of {known.cpu}" if known.cpu else ""
-    return f"About {in_time(total)}: {known.name} took {one}{where}. A graphics card needs less."
+    tokens = f" for texts of up to {known.longest} tokens; longer ones take longer" if known.longest else ""
+    return f"About {in_time(total)}: {known.name} took {one}{where}{tokens}. A graphics card needs less."
 
 
 def in_time(seconds: float) -> str:

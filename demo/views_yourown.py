@@ -107,7 +107,8 @@ def known(folder: Path) -> tuple[AnyKind, dict[str, str]]:
     return kind, {
         "Kind": described(kind, config),
         "Classes": _classes(config.get("classes")),
-        "Parameters": f"{parameter_count(folder):,}",
+        # A text classifier's weights hold its tokenizer too, a byte a number.
+        "Parameters": f"{parameter_count(folder) - (config['tokenizer'] if kind == 'text' else 0):,}",
         "On disk": f"{(folder / WEIGHTS).stat().st_size / 1e6:,.1f} MB of weights",
         "Measured": measurements(kind, metrics) or "not yet: its library's evaluate does that",
         "Trained": training(metrics),

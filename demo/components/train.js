@@ -16,10 +16,10 @@ function question({ name, label, default: usual, help, choices, low, high, numbe
     ? make("select", { id }, ...choices.map(([known, words]) => make("option", { value: known, textContent: words })))
     : make("input", { id, type: number ? "number" : "text", maxLength: 300, spellcheck: false });
   if (number) Object.assign(input, { min: low, max: high, step: 1, placeholder: optional ? "any" : "" });
-  if (!number && optional) input.placeholder = "found by itself";
+  if (!number && optional) input.placeholder = "found by its usual names";
   input.value = value;
   input.addEventListener("input", () => { typed[kind][name] = input.value; soon(); });
-  const short = number || (choices.length && choices.every(([, words]) => words.length < 18));
+  const short = (number && help.length < 40) || (choices.length && choices.every(([, words]) => words.length < 18));
   const made = make("div", { className: short ? "field" : "field wide" }, make("label", { htmlFor: id, textContent: label }), input);
   if (!help) return made;
   input.setAttribute("aria-describedby", `${id}-help`);
