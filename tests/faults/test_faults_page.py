@@ -106,7 +106,11 @@ HARMFUL: list[tuple[str, str, Callable[[Path], object], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "file", "damage", "words"), HARMFUL, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("name", "file", "damage", "words"),
+    HARMFUL,
+    ids=[f"{name}-{file}-{words}" for name, file, _, words in HARMFUL],
+)
 def test_a_damaged_model_is_one_sentence_and_the_other_tabs_work(
     name: str, file: str, damage: Callable[[Path], object], words: str, shelf: Path
 ) -> None:
