@@ -27,8 +27,8 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             name,
             "A cold start",
             "The page",
-            f"{need(one, 'seconds'):.1f} seconds after the command the page shows what a model made of the first "
-            f"drawing; it rests in {need(one, 'idle_mb'):.0f} MB, with every shipped model loaded in "
+            f"The page shows what a model made of the first drawing {need(one, 'seconds'):.1f} seconds after the "
+            f"command; it rests in {need(one, 'idle_mb'):.0f} MB, with every shipped model loaded in "
             f"{need(every, 'idle_mb'):.0f} MB.",
             "Seconds of the clock on a machine with other work to do; those of the processor say more. Each start "
             "after the first finds its files in the disk's cache.",
