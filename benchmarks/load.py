@@ -40,6 +40,7 @@ WORDS = "Shares of the chip maker rose after it said that orders for its new pro
 PATIENCE = 60.0  # seconds for one answer
 VISIT = 20  # requests of one visitor in the memory mode
 WORKERS = 8  # who ask at once there
+REST = 70.0  # seconds: the server gives memory back every minute
 
 
 @dataclass(frozen=True)
@@ -237,12 +238,18 @@ def rounds(server: Server, options: Load) -> dict[str, Any]:
     return found
 
 
+def at_rest(server: Server) -> float:
+    """Resident megabytes once the server has given back what its last answers took."""
+    time.sleep(REST)
+    return used(server)["memory_mb"]
+
+
 def growth(server: Server, requests: int) -> dict[str, Any]:
-    """Memory after a tenth of the requests and at their end."""
+    """Memory after a tenth of the requests and after all, both at rest."""
     asyncio.run(ask_often(server, requests // 10))
-    before = used(server)["memory_mb"]
+    before = at_rest(server)
     rows = asyncio.run(ask_often(server, requests - requests // 10)).rows()
-    after = used(server)["memory_mb"]
+    after = at_rest(server)
     row = {"requests": requests, "before_mb": before, "after_mb": after, "growth_mb": after - before}
     columns = {
         **plainly("requests", form="{:,}"),
