@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -170,9 +170,24 @@ json_value = st.recursive(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def found(whole: Path) -> Iterator[dict[str, Any]]:
+    """Every kind of model, loaded once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEIGHTS_DIR", str(whole))
+        models = Models()
+        kept: dict[str, Any] = {
+            "models": models,
+            "image": models.get(MODEL),
+            "shape": models.get(SOLID, "shape"),
+            "classifier": models.classifier(TINY_CNN),
+            "reader": models.reader(TINY_TEXT),
+        }
+        yield {**kept, "reading": reading.opening(kept["reader"])}
+
+
 @given(value=json_value, at=st.sampled_from(["accuracy", "n", "points", "data", "network"]))
-def test_any_metrics_are_shown(value: Any, at: str, whole: Path) -> None:
-    found = at_home(whole)
+def test_any_metrics_are_shown(value: Any, at: str, found: dict[str, Any]) -> None:
     test = value if isinstance(value, dict) else {at: value}
     loaded = replace(found["classifier"], compact=replace(found["classifier"].compact, test=test))
     points = [{**point, at: value} for point in front()["points"]]  # type: ignore[attr-defined]
@@ -187,8 +202,7 @@ def test_any_metrics_are_shown(value: Any, at: str, whole: Path) -> None:
 
 
 @given(a=json_value, b=json_value, c=json_value)
-def test_any_arguments_of_programs(a: Any, b: Any, c: Any, whole: Path) -> None:
-    found = at_home(whole)
+def test_any_arguments_of_programs(a: Any, b: Any, c: Any, found: dict[str, Any]) -> None:
     size = found["image"].model.config.latent_dim
     calls: list[Callable[[], object]] = [
         lambda: endpoints._decode(found["image"], a, b),
@@ -212,22 +226,6 @@ def test_any_arguments_of_programs(a: Any, b: Any, c: Any, whole: Path) -> None:
     for call in calls:
         with suppress(ValueError, WeightsError):  # what every door turns into a sentence
             call()
-
-
-KEPT: dict[str, Any] = {}
-
-
-def at_home(root: Path) -> dict[str, Any]:
-    """Every kind of model, loaded once."""
-    if not KEPT:
-        os.environ["WEIGHTS_DIR"] = str(root)
-        models = Models()
-        KEPT.update(
-            models=models, image=models.get(MODEL), shape=models.get(SOLID, "shape"),
-            classifier=models.classifier(TINY_CNN), reader=models.reader(TINY_TEXT),
-        )  # fmt: skip
-        KEPT["reading"] = reading.opening(KEPT["reader"])
-    return KEPT
 
 
 # The machine ----------------------------------------------------------------------------------------------------------
