@@ -1,41 +1,52 @@
 """The process in which a stranger's mesh is read: one file, little memory, little time, and gone.
 
-``uploads.read_shape_file`` starts it as ``python -m demo.mesh_child KIND SIZE`` with the file on stdin. It answers
-on stdout: ``grid`` and a byte a cell, or ``no`` and a sentence. A new process for each upload costs about a
-second, most of it the import of trimesh, but shares nothing with the page: no file, no token, no heap to exhaust.
+A new process for each upload shares nothing with the page: no file, no token, no heap to exhaust. Most of the second
+that starting one takes is the import of trimesh, so on Linux ``python -m demo.mesh_child`` imports it once and then
+forks a process for each request; it never reads a file itself, so that nothing of an upload is there for the next.
+Elsewhere ``python -m demo.mesh_child KIND SIZE`` reads one file from stdin. Both answer ``grid`` and a byte a cell, or
+``no`` and a sentence. ``mesh_parent.py`` is the page's side of it.
 
-What a file claims is checked against its length before anything is imported or allocated; trimesh 5.2 makes
-2.4 GB of a GLB of 1 KB whose accessor has no data. GLB and OBJ are cut down to the parts that make triangles:
-materials, textures, animations and extensions never reach a parser.
+What a file claims is checked against its length before anything is allocated; trimesh 5.2 makes 2.4 GB of a GLB of
+1 KB whose accessor has no data. GLB and OBJ are cut down to the parts that make triangles: materials, textures,
+animations and extensions never reach a parser.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import math
+import os
 import re
+import signal
+import socket
 import struct
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 MAX_FACES = MAX_VERTICES = 500_000
-MAX_IMPORTS = 600_000_000  # of address space; numpy, scipy and trimesh take 250 MB of it
+MAX_CHECKS = 550_000_000  # of address space while a file is checked; imports before a fork are not of it
 MAX_MEMORY = 200_000_000  # for the mesh; half a million faces need 155 MB
 MAX_SECONDS = 6  # of CPU; the largest files we accept take 2.5
+MAX_WAIT = 20  # seconds of wall time; a busy machine gets through its CPU seconds slowly
 MAX_JSON = 1_000_000  # bytes; parsed it takes up to 40 times as much
 MAX_DEPTH = 32
 MAX_PARTS = 500  # of a scene; each takes trimesh a millisecond or two
 MAX_WORDS = 2_500_000  # of a text file; a mesh of 8 MB has about one million
 MAX_LINES = 1_500_000
 MAX_HEADER = 100_000  # bytes
+MAX_REQUEST = 100  # bytes
 
 KINDS = "a GLB, OBJ, STL, OFF or PLY file"
 LIMITS = f"{MAX_FACES:,} faces and {MAX_VERTICES:,} points"
+READY = b"+"  # what a forked process says first, so that the page can tell a lost one from one that never was
 
 
 class Refused(ValueError):
@@ -43,24 +54,59 @@ class Refused(ValueError):
 
 
 def main() -> None:
-    kind, size = sys.argv[1], int(sys.argv[2])
-    limit_resources(MAX_IMPORTS + MAX_MEMORY)
+    if not sys.argv[1:]:
+        return fork_for_each(socket.socket(fileno=sys.stdin.fileno()))
+    kind, size = sys.argv[1:]
+    limit_resources(MAX_CHECKS)
+    sys.stdout.buffer.write(answer(sys.stdin.buffer.read(), kind, int(size)))
+
+
+def fork_for_each(control: socket.socket) -> None:
+    """A process for each request, ``KIND SIZE`` and a socket for file and answer, until the page is gone."""
+    _solid()
+    gc.freeze()  # or the first collection in each process would copy every page of the modules
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries who ends
+    while True:
+        request, lines, _, _ = socket.recv_fds(control, MAX_REQUEST, 1)
+        if not request:
+            return
+        with socket.socket(fileno=lines[0]) as line, suppress(OSError):
+            if not os.fork():  # where it fails, the line is closed unused
+                _read_one(control, line, request)
+
+
+def _read_one(control: socket.socket, line: socket.socket, request: bytes) -> None:
+    """What a forked process does, from its first moment to its last."""
     try:
-        answer = b"grid " + cells(checked(sys.stdin.buffer.read(), kind), kind, size)
+        control.close()
+        signal.alarm(MAX_WAIT)  # which nothing handles: the system ends the process, whatever it is doing
+        limit_resources(MAX_CHECKS)
+        line.sendall(READY)
+        kind, size = request.decode().split()
+        with line.makefile("rb") as file:
+            data = file.read()
+        line.sendall(answer(data, kind, int(size)))
+    finally:
+        os._exit(0)  # not up the stack, which is the server's
+
+
+def answer(data: bytes, kind: str, size: int) -> bytes:
+    """``grid`` and the cells of a file, or ``no`` and what is wrong with it."""
+    try:
+        return b"grid " + cells(checked(data, kind), kind, size)
     except Refused as error:
-        answer = b"no " + str(error).encode()
+        return b"no " + str(error).encode()
     except MemoryError:
-        answer = b"no The mesh takes too much memory; simplify it and send that."
-    sys.stdout.buffer.write(answer)
+        return b"no The mesh takes too much memory; simplify it and send that."
 
 
 def limit_resources(memory: int) -> None:
-    """No more CPU time than ``MAX_SECONDS``, and ``memory`` bytes of address space on top of what is taken."""
+    """``MAX_SECONDS`` of CPU, ``memory`` bytes of address space on top of what is taken, and not a byte in a file."""
     try:
         import resource
     except ImportError:  # Windows; the parent's time limit remains
         return
-    limits = {resource.RLIMIT_CPU: MAX_SECONDS, resource.RLIMIT_CORE: 0}
+    limits = {resource.RLIMIT_CPU: MAX_SECONDS, resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 0}
     if (status := Path("/proc/self/statm")).exists():
         limits[resource.RLIMIT_AS] = int(status.read_text().split()[0]) * resource.getpagesize() + memory
     for limit, value in limits.items():
@@ -79,6 +125,7 @@ def cells(data: bytes, kind: str, size: int) -> bytes:
         raise Refused(str(error)) from error
 
 
+@cache
 def _solid() -> ModuleType:
     """``affinevae.solid`` by its path: importing the package would import torch, 2 s and 400 MB."""
     path = Path(__file__).parents[1] / "affinevae" / "solid.py"

@@ -19,8 +19,6 @@ import os
 import re
 import stat
 import struct
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -36,7 +34,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from demo import mesh_child
+from demo import mesh_child, mesh_parent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -297,29 +295,20 @@ def harden_pillow() -> None:
 
 
 MESH_LIMITS = f"{mesh_child.MAX_FACES:,} faces, {mesh_child.MAX_VERTICES:,} points and {MAX_BYTES / 1e6:g} MB"
-MESH_SECONDS = 20  # of wall time; a busy machine gets through its CPU seconds slowly
-INHERITED = ("PATH", "HOME", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 def _in_child(data: bytes, kind: str, size: int, cells: int) -> bytes:
     """What ``mesh_child`` makes of a file: ``cells`` bytes."""
-    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    # A thread pool for each core would take gigabytes of the address space that the child is allowed.
-    environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "demo.mesh_child", kind, str(size)],
-            input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            cwd=Path(__file__).parents[1], env=environment, timeout=MESH_SECONDS,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
+        done = mesh_parent.PARENT.ask(data, kind, size)
+    except TimeoutError as error:
         raise UploadError("The mesh takes too long to read; simplify it and send that.") from error
     except (OSError, MemoryError) as error:  # no process can be started
         raise UploadError("The server has no memory left to read a mesh; try again in a minute.") from error
-    answer, _, rest = done.stdout.partition(b" ")
+    answer, _, rest = done.partition(b" ")
     if answer == b"no":
         raise UploadError(rest.decode())
-    if done.returncode or answer != b"grid" or len(rest) != cells:  # killed by a limit, mostly
+    if answer != b"grid" or len(rest) != cells:  # killed by a limit, mostly
         raise UploadError("The mesh takes too much time or memory to read; simplify it and send that.")
     return rest
 
