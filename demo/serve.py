@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo import __version__
+from demo.mesh_parent import PARENT
 from demo.models import Models
 from demo.opened import Policy
 from demo.page import build, launch_options, warm
@@ -133,6 +134,7 @@ def serve(host: str, port: int | None = None, share: bool = False, policy: Polic
             time.sleep(TIDY)
             _give_memory_back()
     page.close(verbose=False)
+    PARENT.stop()
 
 
 def options(health: Health) -> dict[str, Any]:
