@@ -251,7 +251,8 @@ def test_a_server_that_cannot_live_is_an_error(parent: Parent) -> None:
 
 
 PAGE = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" has it ignored
 from demo.mesh_parent import PARENT
 assert PARENT.server is None
 PARENT.ask(b"%PDF", "stl", 8)
