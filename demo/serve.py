@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -149,8 +150,4 @@ def options(health: Health) -> dict[str, Any]:
 
 def has_mcp() -> bool:
     """Whether Gradio's optional ``mcp`` extra is installed: the endpoints are then tools for language models too."""
-    try:
-        import gradio.mcp  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return find_spec("mcp") is not None

@@ -39,6 +39,7 @@ def server(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     log = tmp_path_factory.mktemp("server") / "log.txt"
     with serving(log, WEIGHTS_DIR=str(weights_dir), OMP_NUM_THREADS="1") as server:
         yield server.url
+    assert "Error launching" not in log.read_text()
     left = log.read_text().split("Traceback")[1:]
     # Gradio itself prints that it refused a path on the server, which is what one test asks for.
     assert all("InvalidPathError" in trace for trace in left), left
