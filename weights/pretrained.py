@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,8 @@ class Pretrained(PyTorchModelHubMixin):
     ) -> Path:
         """Write a checkpoint folder that ``from_pretrained`` reads: all files or none, and others there stay.
 
+        Only ONNX graphs of other weights go: they would answer in the new ones' place.
+
         Args:
             half: floating tensors as float16: half the size, 3 decimal digits.
             metrics: ``metrics.json``.
@@ -140,6 +143,7 @@ class Pretrained(PyTorchModelHubMixin):
             files[METRICS] = to_json(dict(metrics))
         if card is not None:
             files[CARD] = card.encode()
+        _drop_graphs(Path(folder), files[WEIGHTS])
         write(Path(folder), files)
         return Path(folder)
 
@@ -153,6 +157,15 @@ class Pretrained(PyTorchModelHubMixin):
         missing, unexpected = sorted(names - config.keys()), sorted(config.keys() - names)
         if missing or unexpected:
             raise WeightsError(f"{where} does not fit {cls.__name__}: {_difference(missing, unexpected)}")
+
+
+def _drop_graphs(folder: Path, weights: bytes) -> None:
+    """Delete the graphs that were exported from other weights; first, so that a kill leaves none behind."""
+    old = folder / WEIGHTS
+    if old.is_file() and old.read_bytes() != weights:
+        for graph in folder.glob("*.onnx"):
+            with suppress(OSError):  # a disk that cannot be written is said by ``write``
+                graph.unlink()
 
 
 def _difference(missing: list[str], unexpected: list[str]) -> str:

@@ -186,3 +186,15 @@ def test_save_where_a_file_is_says_so(model: Tiny, tmp_path: Path) -> None:
 def test_model_of_another_class_is_refused(model: Tiny, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="holds a model of tinylib, not of otherlib"):
         Other.from_pretrained(model.save_pretrained(tmp_path / "saved"))
+
+
+def test_graphs_of_other_weights_do_not_answer_for_the_new_ones(tmp_path: Path) -> None:
+    folder = Tiny(2, scales=[]).save_pretrained(tmp_path / "mine")
+    model = Tiny.from_pretrained(folder)
+    (folder / "model.onnx").write_bytes(b"graph")
+    model.save_pretrained(folder, metrics={"accuracy": 0.5})
+    assert (folder / "model.onnx").is_file()  # the same weights
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    model.save_pretrained(folder)
+    assert not (folder / "model.onnx").exists()
