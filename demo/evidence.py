@@ -10,9 +10,10 @@ import gradio as gr
 
 from benchmarks.claims import RESULTS, gather
 from demo import views_evidence as views
+from demo.models import available_here
 from demo.tab import LISTEN, asked_tab, component, sentence
 from demo.uploads import UploadError, read_choice
-from weights import WeightsError, available, locate
+from weights import WeightsError, locate
 from weights.checkpoint import METRICS
 
 NAME = "evidence"
@@ -29,7 +30,7 @@ def claims(results: Path = RESULTS) -> dict[str, Any]:
 
 def measured() -> Iterator[Path]:
     """``metrics.json`` of the text classifiers that are here and were measured."""
-    for name in available("textclf"):
+    for name in available_here("textclf"):
         try:
             path = locate(name, local_files_only=True)[0] / METRICS
         except WeightsError:  # in the catalogue only

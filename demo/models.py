@@ -96,7 +96,7 @@ class Models:
 
     def names(self, kind: Kind = "image") -> list[str]:
         """Names that the tab of that kind can show: those with a pose."""
-        return [name for name in _available("affinevae") if _kind(name) == kind]
+        return [name for name in available_here("affinevae") if _kind(name) == kind]
 
     def get(self, name: str, kind: Kind = "image") -> Loaded:
         """The model of that name and kind.
@@ -108,7 +108,7 @@ class Models:
 
     def classifiers(self) -> list[str]:
         """Names of the classifiers; a dense twin is shown beside its compact network only."""
-        found = _available("classifiers")
+        found = available_here("classifiers")
         return [n for n in found if not (n.endswith(DENSE) and n.removesuffix(DENSE) in found)]
 
     def classifier(self, name: str) -> Classifier:
@@ -117,7 +117,7 @@ class Models:
 
     def readers(self) -> list[str]:
         """Names of the text classifiers."""
-        return _available("textclf")
+        return available_here("textclf")
 
     def reader(self, name: str) -> Reader:
         """The text classifier of that name; raises as :meth:`get`."""
@@ -170,9 +170,8 @@ class Models:
             raise WeightsError(f"There is no model called {str(name)[:60]!r} here: choose one of {listed}.")
         with self._lock:
             loading = self._loading.setdefault(name, threading.Lock())
-        with (
-            loading
-        ):  # one lock a name: a slow load, or a download, holds up nobody who asks for another model
+        # One lock a name: a slow load, or a download, holds up nobody who asks for another model.
+        with loading:
             places = [guest.folder] if guest else map(folder, made_of)
             stamp = tuple(chain.from_iterable(map(_stamp, places)))
             if name not in self._loaded or self._loaded[name][0] != stamp:
@@ -181,7 +180,7 @@ class Models:
             return found
 
 
-def _available(package: str) -> list[str]:
+def available_here(package: str) -> list[str]:
     """With a damaged catalogue the folders that are here; whoever loads one of them is told what is wrong."""
     try:
         return available(package)
