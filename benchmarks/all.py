@@ -1,4 +1,4 @@
-"""Every claim again: quickly from the shipped weights, or in full from scratch.
+"""Every claim again: quickly from the shipped weights, or in full from scratch (text models: as they are shipped).
 
     python -m benchmarks.all --quick    # minutes: shipped models on part of their test data, recorded against found
     python -m benchmarks.all --full     # days: every command behind the README, resumable, then its tables
@@ -23,11 +23,10 @@ import torch
 from affinevae import AffineVAE
 from affinevae.data import load as load_shapes
 from affinevae.evaluate import TEST_SEED, encode_all
-from affinevae.evaluate import reconstruction as reconstruct
 from affinevae.groups import get_group
 from affinevae.turned import turn_all
-from benchmarks.claims import RESULTS, Claim, gather
-from benchmarks.readme import ROOT
+from benchmarks.claims import Claim
+from benchmarks.readme import ROOT, every_claim
 from benchmarks.tables import markdown, plainly
 from classifiers import CompactCNN
 from classifiers.data import load as load_pictures
@@ -51,7 +50,8 @@ class All:
 
     Args:
         quick: measure the shipped models on part of their test data.
-        full: train and measure everything from scratch; finished runs in ``runs/`` are read again, not repeated.
+        full: train and measure everything from scratch but the text models; finished runs in ``runs/`` are read
+            again, not repeated.
         data: folder with files of the data sets; those that it lacks come from the Hub.
         only: claims or models whose name matches, with * and ?.
         test: test examples of every model, for ``--quick``.
@@ -105,14 +105,8 @@ def shapes(folder: Path, metrics: Mapping[str, Any], data: str, n: int) -> Itera
     code = encode_all(model, images)
     nats = code.nll + code.pose_nats
     yield Check("nats", metrics["test"]["nats"], float(nats.mean()), _standard_error(nats))
-    each = torch.tensor(
-        [reconstruct(model, *_one(images, code, i))["squared_error"] for i in range(len(images))]
-    )
+    each = (model.decode(code.z, code.pose) - images).square().flatten(1).sum(1)
     yield Check("squared error", metrics["test"]["squared_error"], float(each.mean()), _standard_error(each))
-
-
-def _one(images: torch.Tensor, code: Any, i: int) -> tuple[torch.Tensor, Any]:
-    return images[i : i + 1], type(code)(*(field[i : i + 1] for field in code))
 
 
 def _standard_error(values: torch.Tensor) -> float:
@@ -132,8 +126,8 @@ def pictures(folder: Path, metrics: Mapping[str, Any], data: str, n: int) -> Ite
 def texts(folder: Path, metrics: Mapping[str, Any], data: str, n: int) -> Iterator[Check]:
     """Accuracy of every plan of a text classifier."""
     model, training = TextClassifier.from_pretrained(folder), metrics["training"]
-    columns = tuple(training["text_column"])
-    test = subset(load_texts(data, text=columns, classes=tuple(training["class_names"])).test, n)
+    columns, classes = tuple(training["text_column"]), tuple(training["class_names"])
+    test = subset(load_texts(data, text=columns, label=training["label_column"], classes=classes).test, n)
     for name in model.plans:
         right = text_accuracy(classify(model, test.texts, name, "auto"), test.labels)
         yield _share(f"accuracy, {name}", metrics["test"]["plans"][name]["accuracy"], right, n)
@@ -204,8 +198,7 @@ def full(options: All) -> None:
     Raises:
         RunError: some commands failed; the others were run.
     """
-    models = sorted((ROOT / "weights").glob("*/metrics.json"))
-    claims = {c.command: c for c in gather(RESULTS, models)[0] if fnmatch.fnmatch(c.name, options.only)}
+    claims = {c.command: c for c in every_claim() if fnmatch.fnmatch(c.name, options.only)}
     hours = sum(training_hours(claim.results) for claim in claims.values())
     sys.stderr.write(
         f"{len(claims)} commands; training took {hours:.1f} processor hours when it was measured\n"
