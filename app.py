@@ -43,9 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         taken = f"port {args.port} of {args.host} is taken: leave --port out to take the first free one"
         parser.exit(2, f"{taken if args.port else f'there is no free port from 7860 on {args.host}'}\n")
     sys.stdout.flush()
-    os._exit(
-        0
-    )  # a model may still be at work in some thread, and torch aborts where the interpreter ends around it
+    # A model may still be at work in some thread, and torch aborts where the interpreter ends around it.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -121,10 +121,8 @@ def serve(host: str, port: int | None = None, share: bool = False, policy: Polic
     _share_memory()
     health = Health(Models(policy))
     page = build(health.models)
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # also where a shell's "&" has them ignored; containers send TERM
+    # Also where a shell's "&" has them ignored; containers send TERM.
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         page.launch(

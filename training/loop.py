@@ -217,11 +217,8 @@ def checkpoint(accelerator: Accelerator, output: Path, recipe: dict[str, Any]) -
                 kept.rename(output / "checkpoint.old")
             fresh.rename(kept)
             shutil.rmtree(output / "checkpoint.old", ignore_errors=True)
-    except (
-        OSError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:  # torch and safetensors have their own for a full disk
+    # torch and safetensors have errors of their own for a full disk
+    except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
         reason = getattr(error, "strerror", None) or one_line(error)
         raise RunError(f"could not save a checkpoint ({reason}): free some disk space") from error

@@ -163,9 +163,8 @@ def _move(source: Path, folder: Path, names: list[str]) -> None:
         os.replace(source, folder)
         return
     if CONFIG in names and _differ(source / CONFIG, folder / CONFIG):
-        (
-            folder / CONFIG
-        ).unlink()  # a kill between two files must not pair new weights with another model's config
+        # A kill between two files must not pair new weights with another model's config.
+        (folder / CONFIG).unlink()
     for name in sorted(names, key=lambda name: name == CONFIG):
         os.replace(source / name, folder / name)
 
