@@ -9,7 +9,7 @@ from typing import Any
 
 from demo.uploads import UploadError
 from textclf import PlanFacts, TextClassifier
-from textclf.bottleneck import Plan
+from textclf.bottleneck import Plan, padded_length
 from textclf.engine import Run, graph_path
 from textclf.model import Engine
 
@@ -86,6 +86,17 @@ class Reader:
     def run(self, stop: Stop) -> Run:
         """A plan as a function, on one thread."""
         return self.model.runner(stop.name, self.engine, threads=1)
+
+    @cached_property
+    def _counted(self) -> dict[tuple[Plan, int], int]:
+        return {}
+
+    def macs(self, stop: Stop, tokens: int) -> int:
+        """Multiply-accumulates of a text of so many tokens; counted by running it, so once for each length."""
+        size = stop.factors, padded_length(tokens, stop.factors)
+        if size not in self._counted:
+            self._counted[size] = self.model.macs(stop.factors, tokens)
+        return self._counted[size]
 
     def section(self, *path: str) -> dict[str, Any]:
         """A part of the metrics; empty where it is missing or something else."""

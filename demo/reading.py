@@ -145,7 +145,7 @@ def costs(scene: Reading, loaded: Reader) -> Mapping[str, Cost]:
     if scene.piece is not None and not scene.findings.costs:
         calls = {stop.name: as_call(loaded, stop, scene.piece) for stop in loaded.stops}
         times = timing.milliseconds(calls, RUNS)
-        macs = {stop.name: loaded.model.macs(stop.factors, scene.tokens) for stop in loaded.stops}
+        macs = {stop.name: loaded.macs(stop, scene.tokens) for stop in loaded.stops}
         scene.findings.costs.update({name: Cost(times[name], macs[name]) for name in calls})
     return scene.findings.costs
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo import __version__
+from demo.frontpage import FrontPage
 from demo.mesh_parent import PARENT
 from demo.models import Models
 from demo.opened import Policy
@@ -141,7 +142,7 @@ def options(health: Health) -> dict[str, Any]:
     routes = [Route("/healthz", health.answer)]
     return {
         **launch_options(),
-        "app_kwargs": {"routes": routes, "middleware": [Middleware(Guard)]},
+        "app_kwargs": {"routes": routes, "middleware": [Middleware(Guard), Middleware(FrontPage)]},
         "mcp_server": has_mcp(),
     }
 

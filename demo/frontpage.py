@@ -1,0 +1,73 @@
+"""The page's HTML, made and compressed once for each address that it is asked under.
+
+Gradio writes 0.4 MB of configuration into it anew for every visitor, in a thread that takes the interpreter from the
+answers under way. Nothing in it is a visitor's own: the page asks no names, and sessions begin in the browser.
+"""
+
+from __future__ import annotations
+
+import gzip
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# What of a request Gradio writes into the page: where it seems to be from outside.
+ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
+ADDRESSES = (
+    16  # kept: there is one, or a few behind a proxy; a visitor who makes some up only costs the oldest
+)
+OWN = (b"deep_link", b"all_endpoints")  # of a query: Gradio's own parameters, which change the page
+
+Address = tuple[str, ...]
+Rendered = tuple[Message, bytes]  # start of the answer, and its body in gzip
+
+
+class FrontPage:
+    """ASGI middleware: answers GET / with what the application answered first under the same address."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.kept: dict[Address, Rendered] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _is_front_page(scope):
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+        address = (scope["scheme"], *(headers.get(name, "") for name in ADDRESS))
+        if address not in self.kept:
+            start, body = await _answer(self.app, scope, receive)
+            if start["status"] != 200:
+                await send(start)
+                await send({"type": "http.response.body", "body": body})
+                return
+            if len(self.kept) >= ADDRESSES:
+                self.kept.pop(next(iter(self.kept)))
+            self.kept[address] = start, gzip.compress(body, 6)
+        await _send(*self.kept[address], "gzip" in headers.get("accept-encoding", ""), send)
+
+
+def _is_front_page(scope: Scope) -> bool:
+    asked = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/"
+    return asked and not any(name in scope["query_string"] for name in OWN)
+
+
+async def _answer(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
+    messages: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        messages.append(message)
+
+    await app(scope, receive, keep)
+    return messages[0], b"".join(message.get("body", b"") for message in messages[1:])
+
+
+async def _send(start: Message, body: bytes, compressed: bool, send: Send) -> None:
+    body = body if compressed else gzip.decompress(body)
+    message = {**start, "headers": list(start["headers"])}
+    headers = MutableHeaders(scope=message)
+    headers["content-length"] = str(len(body))
+    headers["vary"] = "Accept-Encoding"
+    if compressed:
+        headers["content-encoding"] = "gzip"
+    await send(message)
+    await send({"type": "http.response.body", "body": body})
