@@ -49,12 +49,14 @@ class PoseTraining:
         temperature: of the soft assignment at the start, in nats; falls to 1 at the end of the grid phase.
         modes: proposals of the scorer for each visit afterwards, beside the remembered pose and a neighbour of it.
         scorer_share: part of each batch that the scorer learns from; it needs fewer examples than the VAE.
+        remember: the pose of every image between its visits.
     """
 
     grid_fraction: float = 0.06
     temperature: float = 20.0
     modes: int = 1
     scorer_share: float = 0.5
+    remember: bool = True
 
 
 class PoseCache:
@@ -105,7 +107,7 @@ def make_step(
         model.eval()
         cells, table = e_step(model, image, cache.cells[index].to(device), progress, config)
         model.train()
-        if images.turner is None:
+        if config.remember and images.turner is None:
             cache.cells[index] = cells.cpu()
         learners = round(config.scorer_share * len(index)) if model.scorer is not None else 0
         distortion, rate, scores = prepared(image, model.group.from_cells(cells), noise, learners)
@@ -324,7 +326,7 @@ def stand_upright(model: AffineVAE, images: Tensor, poses: Tensor, turns: str) -
     model.turn_frame(int(offset.argmin()))
 
 
-UNSET = {"variants": 0}  # newer than some runs, which did without
+UNSET = {"variants": 0, "poses": {"remember": True}}  # newer than some runs, which did without
 
 
 def rate_weight(options: Train) -> float:

@@ -24,7 +24,7 @@ def finished(folder: Path, recipe: Mapping[str, Any], unset: Mapping[str, Any] |
     """Whether the folder holds the trained model of this recipe.
 
     Args:
-        unset: options that are newer than some runs, with the value that these did without.
+        unset: options that are newer than some runs, with the value that these did without; as deep as the recipe.
 
     Raises:
         RunError: it holds another recipe's.
@@ -32,13 +32,19 @@ def finished(folder: Path, recipe: Mapping[str, Any], unset: Mapping[str, Any] |
     if not (folder / METRICS).exists():
         return False
     training = read_metrics(folder).get("training")
-    known = {**(unset or {}), **(training if isinstance(training, dict) else {})}
+    known = _completed(unset or {}, training if isinstance(training, dict) else {})
     differing = [k for k, v in json.loads(json.dumps(recipe)).items() if known.get(k) != v]
     if differing:
         raise RunError(
             f"{folder} holds a model trained with another {', '.join(differing[:4])}: choose another --output"
         )
     return True
+
+
+def _completed(unset: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known, and what is unset where nothing is."""
+    deep = {k: _completed(v, known[k]) for k, v in unset.items() if isinstance(known.get(k), dict)}
+    return {**unset, **known, **deep}
 
 
 def conclude(folder: Path, evaluate: Callable[[], object] | None) -> None:

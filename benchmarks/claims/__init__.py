@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.claims import (
+    ablations,
     affine_vae,
     cold_start,
     latent_size,
@@ -47,6 +48,7 @@ KINDS: dict[str, Callable[[str, dict[str, Any]], list[Claim]]] = {
     "affine_vae": affine_vae.claims,
     "latent_size": latent_size.claims,
     "outside_vae": outside_vae.claims,
+    "ablations": ablations.claims,
     "pose_search": pose_search.claims,
     "robustness": robustness.claims,
     "voxel_orientation": voxel_orientation.claims,

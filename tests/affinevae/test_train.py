@@ -93,6 +93,17 @@ def test_search_sends_nothing_into_the_weights() -> None:
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.parametrize("remember", [True, False])
+def test_poses_are_remembered_unless_told_otherwise(remember: bool) -> None:
+    model = AffineVAE((24, 24), latent_dim=2, width=32, features=4)
+    source, cache = TurnedImages(shapes(64)[0], 24, "rotation", seed=0), PoseCache(64, 1)
+    unknown = cache.cells.clone()
+    step = make_step(model, source, cache, PoseTraining(remember=remember))
+    step(model, torch.arange(32), 0.5)
+    assert (cache.cells[:32] != unknown[:32]).all() == remember
+    assert (cache.cells[32:] == unknown[32:]).all()
+
+
 @pytest.mark.parametrize("group", ["none", "rigid", "affine"])
 def test_every_group_trains(group: str, tmp_path: Path) -> None:
     images, _ = shapes(128)

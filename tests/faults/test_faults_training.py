@@ -254,3 +254,16 @@ def test_metrics_that_are_garbled(content: bytes, outcome: str, tmp_path: Path) 
     with pytest.raises((WeightsError, RunError), match=outcome) as caught:
         finished(tmp_path, {"lr": 1})
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_from_before_an_option_is_the_run_that_did_without_it(tmp_path: Path) -> None:
+    old = {"training": {"lr": 1, "poses": {"modes": 1}}}
+    (tmp_path / runs.METRICS).write_text(json.dumps(old))
+    unset = {"copies": 0, "poses": {"remember": True}}
+
+    def recipe(**poses: object) -> dict[str, object]:
+        return {"lr": 1, "copies": 0, "poses": {"modes": 1, **poses}}
+
+    assert finished(tmp_path, recipe(remember=True), unset)
+    with pytest.raises(RunError, match="another poses"):
+        finished(tmp_path, recipe(remember=False), unset)
