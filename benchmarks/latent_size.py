@@ -4,7 +4,8 @@
 
 Trains (or re-reads: finished runs are kept in ``--runs``) affine VAEs and plain VAEs over a range of latent sizes for
 as much CPU time each, measures -ELBO on the same turned test images, price of the pose included, and prints how many
-latents the plain VAE needs for what the affine VAE reaches.
+latents the plain VAE needs for what the affine VAE reaches. Gains over the best plain VAE come with an interval: a
+paired bootstrap over test images, each image's loss the mean over its model's seeds.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from affinevae import AffineVAE
 from affinevae.evaluate import TEST_SEED, encode_all, turned
 from affinevae.train import Train, train
-from benchmarks.affine_vae import affine_recipe, plain_recipe
+from benchmarks.affine_vae import affine_recipe, plain_recipe, short_name
 from benchmarks.claims.latent_size import COLUMNS, NEEDED, titled
-from benchmarks.tables import markdown, write
+from benchmarks.tables import markdown, several, write
 from training.command import command
 from training.datasets import ImageSplit, load_images
 from training.measure import commit, machine
 from training.runs import read_metrics
+from weights.checkpoint import METRICS
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class LatentSize:
         plain: latent sizes of the plain VAE.
         epochs: of the affine VAE.
         plain_epochs: of the plain VAE, which is cheaper by the epoch: chosen for equal CPU time.
+        seeds: runs of each.
+        train: those that are missing; without, they are left out.
         test: test images.
         runs: folder of the trained models.
         output: results; a plot of the same name is put beside them.
@@ -46,34 +53,67 @@ class LatentSize:
     plain: tuple[int, ...] = (9, 12, 16, 24)
     epochs: int = 20
     plain_epochs: int = 40
+    seeds: int = 1
+    train: bool = True
     test: int = 10_000
     runs: Path = Path("runs")
     output: Path = Path("benchmarks/results/latent_size_mnist.json")
 
 
-def recipes(options: LatentSize) -> list[Train]:
-    """Every run of the curve; those that ``benchmarks.affine_vae`` trains as its first seed are the same runs."""
+def recipes(options: LatentSize) -> dict[str, list[Train]]:
+    """The runs behind each size; those that ``benchmarks.affine_vae`` trains are the same runs."""
     data, runs = options.data, options.runs
-    return [affine_recipe(data, runs, n, "s0", options.epochs) for n in options.ours] + [
-        plain_recipe(data, runs, n, "s0", options.plain_epochs) for n in options.plain
-    ]
+    rows: dict[str, list[Train]] = {}
+    for recipe, sizes, epochs in (
+        (affine_recipe, options.ours, options.epochs),
+        (plain_recipe, options.plain, options.plain_epochs),
+    ):
+        for size in sizes:
+            plans = [recipe(data, runs, size, f"s{s}", epochs, s) for s in range(options.seeds)]
+            rows[plans[0].output.name.removesuffix("-s0")] = plans
+    return rows
 
 
-def measure(folder: Path, split: ImageSplit, n: int) -> dict[str, Any]:
-    """-ELBO of one model on the turned test images, with its cost of training."""
-    model = AffineVAE.from_pretrained(folder)
-    images, *_ = turned(split, model.config.size[0], "rotation", TEST_SEED, n)
-    code = encode_all(model, images)
-    total = code.nll + code.pose_nats
-    return {
+def available(plans: list[Train], may_train: bool) -> list[Path]:
+    """Folders of trained models, trained now if they may be."""
+    if may_train:
+        for plan in plans:
+            train(plan)
+    return [plan.output for plan in plans if (plan.output / METRICS).exists()]
+
+
+def measure(folders: list[Path], split: ImageSplit, n: int) -> tuple[dict[str, Any], Tensor]:
+    """A row of one size, and -ELBO of each turned test image ``(N,)``, mean over seeds."""
+    totals, poses, seconds = [], [], []
+    for folder in folders:
+        model = AffineVAE.from_pretrained(folder)
+        images, *_ = turned(split, model.config.size[0], "rotation", TEST_SEED, n)
+        code = encode_all(model, images)
+        totals.append(code.nll + code.pose_nats)
+        poses.append(float(code.pose_nats.mean()))
+        seconds.append(read_metrics(folder)["training"]["cpu_seconds"])
+    each = torch.stack(totals).mean(0)
+    row = {
         "latents": model.config.latent_dim,
         "numbers": model.config.latent_dim + model.group.dim,
-        "nats": float(total.mean()),
-        "nats_std_error": float(total.std() / len(total) ** 0.5),
-        "pose_nats": float(code.pose_nats.mean()),
-        "cpu_seconds": read_metrics(folder)["training"]["cpu_seconds"],
+        "nats": several([float(total.mean()) for total in totals]),
+        "nats_std_error": float(each.std() / len(each) ** 0.5),
+        "pose_nats": several(poses),
+        "cpu_seconds": several(seconds),
         "affine": model.group.dim > 0,
     }
+    return row, each
+
+
+def paired_bootstrap(difference: Tensor, samples: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean of a difference ``(N,)`` between two models on the same images."""
+    generator = torch.Generator().manual_seed(seed)
+    means = [
+        difference[torch.randint(len(difference), (len(difference),), generator=generator)].mean()
+        for _ in range(samples)
+    ]
+    low, high = torch.stack(means).quantile(torch.tensor([0.025, 0.975], dtype=difference.dtype)).tolist()
+    return low, high
 
 
 def latents_needed(curve: list[tuple[int, float]], nats: float) -> float | None:
@@ -98,7 +138,7 @@ def plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
         (True, "affine VAE", "#0072B2", "o"),
         (False, "plain VAE", "#D55E00", "s"),
     ):
-        points = sorted((r["numbers"], r["nats"]) for r in rows.values() if r["affine"] == affine)
+        points = sorted((r["numbers"], r["nats"]["mean"]) for r in rows.values() if r["affine"] == affine)
         axes.plot(*zip(*points, strict=True), marker=mark, color=colour, label=label)
     axes.set_xscale("log", base=2)
     axes.set_xlabel("numbers in the code (latents + pose)")
@@ -111,14 +151,24 @@ def plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
 def run(options: LatentSize) -> None:
     """Train what is missing, measure everything, print table and ratios."""
     data = load_images(options.data, seed=0)
-    plans = recipes(options)
-    for plan in plans:
-        train(plan)
-    rows = {plan.output.name: measure(plan.output, data.test, options.test) for plan in plans}
-    curve = [(r["latents"], r["nats"]) for r in rows.values() if not r["affine"]]
-    needed = {str(r["latents"]): latents_needed(curve, r["nats"]) for r in rows.values() if r["affine"]}
-    facts = {"n": options.test, "seeds": 1, "data": data.name, "machine": machine(), "commit": commit()}
-    results = {**facts, "rows": rows, "plain_latents_needed": needed}
+    rows, losses = {}, {}
+    for name, plans in recipes(options).items():
+        if folders := available(plans, options.train):
+            rows[name], losses[name] = measure(folders, data.test, options.test)
+    best = min(
+        (name for name in rows if not rows[name]["affine"]), key=lambda name: rows[name]["nats"]["mean"]
+    )
+    for name, row in rows.items():
+        if row["affine"]:
+            gain = losses[best] - losses[name]
+            row["gain"], row["gain_interval"] = float(gain.mean()), paired_bootstrap(gain)
+    curve = [(r["latents"], r["nats"]["mean"]) for r in rows.values() if not r["affine"]]
+    needed = {
+        str(r["latents"]): latents_needed(curve, r["nats"]["mean"]) for r in rows.values() if r["affine"]
+    }
+    facts = {"n": options.test, "seeds": options.seeds, "data": short_name(options.data), "best_plain": best}
+    ran = {"machine": machine(), "commit": commit()}
+    results = {**facts, **ran, "rows": rows, "plain_latents_needed": needed}
     write(options.output, results)
     plot(rows, options.output.with_suffix(".png"))
     markdown(titled(results), {**COLUMNS, **NEEDED})

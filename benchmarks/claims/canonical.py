@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, Point, argument, data_title, listed, need, per_cent
+from benchmarks.claims.claim import (
+    Axis,
+    Claim,
+    Plot,
+    Point,
+    argument,
+    data_title,
+    listed,
+    need,
+    per_cent,
+    told,
+)
 from benchmarks.tables import Columns, Rows
 
-BIN = 15  # degrees
+BIN = 15
+ANGLES = range(-180, 180, BIN)  # degrees, the middles of bins
 COLUMNS: Columns = {
     "pictures": ("n", "{:,}"),
     "stands at, degrees": ("degrees", "{:.0f}"),
@@ -61,10 +73,9 @@ def completed(rows: Rows) -> Rows:
 
 def _points(row: str, shares: list[float]) -> list[Point]:
     """Of one class, from half a turn clockwise to half a turn counter-clockwise."""
-    half = len(shares) // 2
     return [
-        Point(row, row, (i - half) * BIN, share, facts=((SHARE.title, per_cent(share, "{:.1f} %")),))
-        for i, share in enumerate(shares[half:] + shares[:half])
+        Point(row, row, angle, share, facts=(told(angle, ANGLE), told(share, SHARE)))
+        for angle, share in zip(ANGLES, shares, strict=True)
     ]
 
 
