@@ -145,7 +145,7 @@ def operator_recipes(options: TextLatencyClaim) -> dict[str, list[Train]]:
         max_length=options.max_length,
         examples=options.examples,
         measure=False,
-        supernet=Supernet(plan=options.plan),
+        supernet=Supernet(plans=(",".join(map(str, options.plan)),)),
     )
     plan = "".join(map(str, options.plan))
     return {

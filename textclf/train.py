@@ -11,6 +11,7 @@ bottleneck are computed once for all. There is no pretraining beyond the backbon
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from accelerate.state import PartialState
 from rich.console import Console
 from torch import Tensor, nn
 
-from textclf.bottleneck import Operator, Plan, padded_length
+from textclf.bottleneck import LIMIT, Operator, Plan, lengths, padded_length
 from textclf.encoder import MINILM, backbone_folder, from_backbone
 from textclf.evaluate import Evaluate, accuracy, classify
 from textclf.evaluate import run as evaluate
@@ -31,7 +32,7 @@ from textclf.model import TextClassifier
 from textclf.tokens import Tokens, batch
 from training.command import command
 from training.loop import LoopConfig, fit
-from training.runs import conclude, finished
+from training.runs import conclude, finished, read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
 
 CHUNK = 16  # texts of one length: a batch is sorted and padded in such parts
@@ -48,7 +49,8 @@ class Supernet:
             teaches the smallest.
         distil: share of the full pass' probabilities, the rest the labels', in what a shortened pass learns from.
         temperature: that both are softened with.
-        plan: train this plan and the full one only; a short fine-tuning after a search. Empty: every plan.
+        plans: train these and the full one only, each as its factors (2,1,4,2); "front" is those that the search of the
+            model to start from found. A fine-tuning after a search. Empty: every plan.
     """
 
     shrink: int = 16
@@ -56,7 +58,7 @@ class Supernet:
     full: float = 1.0
     distil: float = 0.7
     temperature: float = 2.0
-    plan: tuple[int, ...] = ()
+    plans: tuple[str, ...] = ()
 
 
 def smallest_plan(layers: int, space: Supernet) -> Plan:
@@ -75,13 +77,43 @@ def random_plan(layers: int, space: Supernet) -> Plan:
     return tuple(2 ** int((places == i).sum()) for i in range(depth))
 
 
-def drawn_plans(layers: int, space: Supernet) -> list[Plan]:
-    """The plans of one step, the one that teaches first."""
+def drawn_plans(layers: int, space: Supernet, chosen: Sequence[Plan] = ()) -> list[Plan]:
+    """The plans of one step, the one that teaches first; of the ``chosen`` ones, if there are any, two at random."""
     full = [(1,) * layers] if float(torch.rand(())) < space.full else []
-    if space.plan:
-        return [*full, space.plan]
     plans = [random_plan(layers, space), smallest_plan(layers, space)]
+    if chosen:
+        plans = by_work([chosen[i] for i in torch.randperm(len(chosen))[:2].tolist()])
     return list(dict.fromkeys([*full, *plans]))  # the smallest may be drawn twice
+
+
+def by_work(plans: Sequence[Plan]) -> list[Plan]:
+    """The plan with the most slots first."""
+    return sorted(plans, key=lambda plan: -sum(lengths(LIMIT + 1, plan)))
+
+
+FRONT = "front"
+
+
+def chosen_plans(options: Train, model: TextClassifier) -> list[Plan]:
+    """The only plans that are trained, most work first; none where all are.
+
+    Raises:
+        ValueError: no plan, or no front to start from.
+    """
+    found: list[Plan] = []
+    for text in options.supernet.plans:
+        if text != FRONT:
+            if not re.fullmatch(r"\d(,\d)*", text):
+                raise ValueError(f"--plans must be factors such as 2,1,4,2, or {FRONT}, not {text!r}")
+            found.append(model.plan(map(int, text.split(","))))
+            continue
+        search = read_metrics(model.folder).get("search") if options.start and model.folder else None
+        if not search:
+            raise ValueError(
+                f"--plans {FRONT} needs a searched model to start from: --from, and textclf.search"
+            )
+        found += [model.plan(candidate["factors"]) for candidate in search["front"]]
+    return [plan for plan in by_work(list(dict.fromkeys(found))) if plan != (1,) * model.config.layers]
 
 
 def make_step(
@@ -91,13 +123,14 @@ def make_step(
     space: Supernet,
     weight: Tensor | None = None,
     device: torch.device | str = "cpu",
+    chosen: Sequence[Plan] = (),
 ) -> Callable[[nn.Module, Tensor, float], dict[str, Tensor]]:
-    """The training step of ``training.loop.fit``; ``weight`` (K,) is of the classes in the loss."""
+    """The training step of ``training.loop.fit``; ``weight`` (K,) is of the classes, ``chosen`` as for drawn_plans."""
     layers = model.config.layers
     weight = None if weight is None else weight.to(device)
 
     def step(prepared: nn.Module, index: Tensor, progress: float) -> dict[str, Tensor]:
-        plans = drawn_plans(layers, space)
+        plans = drawn_plans(layers, space, chosen)
         order = index[torch.tensor([len(ids[i]) for i in index.tolist()]).argsort()]
         losses: dict[str, Tensor] = {}
         for part in order.split(CHUNK):
@@ -264,18 +297,17 @@ def train_and_save(options: Train) -> None:
     if len(examples) < options.loop.batch:
         raise ValueError(f"{len(examples)} training texts are fewer than a batch: use a smaller --batch")
     model = build(options, data)
-    if options.supernet.plan:
-        model.plan(options.supernet.plan)
+    chosen = chosen_plans(options, model)
     ids = model.tokens.ids(examples.texts, model.config.longest, model.config.ends)
     weight = class_weights(examples.labels, len(data.classes)) if options.balance else None
     held = subset(data.validation, options.validation)
     clock = fit(
         model,
-        make_step(model, ids, examples.labels, options.supernet, weight, PartialState().device),
+        make_step(model, ids, examples.labels, options.supernet, weight, PartialState().device, chosen),
         len(examples),
         options.loop,
         options.output,
-        validate=lambda _: validated(model, held, options.supernet),
+        validate=lambda _: validated(model, held, options.supernet, chosen),
         description=describe(options),
     )
     if not PartialState().is_main_process:
@@ -306,10 +338,12 @@ def measurement(options: Train) -> Evaluate:
     )
 
 
-def validated(model: TextClassifier, split: TextSplit, space: Supernet) -> dict[str, float]:
+def validated(
+    model: TextClassifier, split: TextSplit, space: Supernet, chosen: Sequence[Plan] = ()
+) -> dict[str, float]:
     """Accuracy of the largest and the smallest plan that are trained."""
     layers = model.config.layers
-    plans = {"full": (1,) * layers, "smallest": space.plan or smallest_plan(layers, space)}
+    plans = {"full": (1,) * layers, "smallest": chosen[-1] if chosen else smallest_plan(layers, space)}
     return {name: accuracy(classify(model, split.texts, plan), split.labels) for name, plan in plans.items()}
 
 

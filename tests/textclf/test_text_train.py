@@ -21,6 +21,7 @@ from textclf.evaluate import accuracy, classify
 from textclf.train import (
     Supernet,
     Train,
+    chosen_plans,
     class_weights,
     drawn_plans,
     freeze,
@@ -84,8 +85,13 @@ def test_random_plans_stay_within_the_space() -> None:
 
 
 def test_the_longest_plan_of_a_step_teaches() -> None:
-    assert drawn_plans(4, Supernet(full=1.0, plan=(2, 2, 1, 1))) == [(1,) * 4, (2, 2, 1, 1)]
-    assert drawn_plans(4, Supernet(full=0.0, plan=(2, 2, 1, 1))) == [(2, 2, 1, 1)]
+    assert drawn_plans(4, Supernet(full=1.0), [(2, 2, 1, 1)]) == [(1,) * 4, (2, 2, 1, 1)]
+    assert drawn_plans(4, Supernet(full=0.0), [(2, 2, 1, 1)]) == [(2, 2, 1, 1)]
+    chosen = [(1, 1, 2), (4, 2, 1, 1), (4, 1)]  # most work first
+    for _ in range(20):
+        drawn = drawn_plans(4, Supernet(full=0.0), chosen)
+        assert len(drawn) == 2
+        assert chosen.index(drawn[0]) < chosen.index(drawn[1])
     teacher = torch.tensor([[2.0, -1.0]], requires_grad=True)
     student = torch.tensor([[-1.0, 2.0]], requires_grad=True)
     losses = sandwich_loss([teacher, student], torch.tensor([0]), Supernet(distil=1.0))
@@ -110,6 +116,25 @@ def test_subset_keeps_the_classes_shares() -> None:
     assert part.labels.bincount().tolist() == [8, 2]
     assert all(split.labels[int(text)] == label for text, label in zip(part.texts, part.labels, strict=True))
     assert subset(split, 1000) is split
+
+
+def test_the_plans_of_a_fine_tuning_are_those_named_or_searched(tmp_path: Path) -> None:
+    def chosen(*plans: str, start: str | None = "model", metrics: object = None) -> list[tuple[int, ...]]:
+        model().save_pretrained(tmp_path, metrics={"search": metrics} if metrics else {"training": {}})
+        loaded = TextClassifier.from_pretrained(tmp_path)
+        return chosen_plans(Train("", Path(), start=start, supernet=Supernet(plans=plans)), loaded)
+
+    full = (1,) * LAYERS
+    front = {"front": [{"factors": list(full)}, {"factors": [4, 2, 1]}, {"factors": [1, 1, 2]}]}
+    assert chosen() == []
+    assert chosen("2,1,2", "1,2,1", "2,1,2") == [(1, 2, 1), (2, 1, 2)]
+    assert chosen("front", "4,4", metrics=front) == [(1, 1, 2), (4, 2, 1), (4, 4)]
+    for wrong, error in (("2,3,1", "factors of"), ("2;1", "factors such as"), ("1,1,1,1,1", "a plan is 1 to")):
+        with pytest.raises(ValueError, match=error):
+            chosen(wrong)
+    for unsearched in ({}, {"start": None, "metrics": front}):
+        with pytest.raises(ValueError, match="needs a searched model"):
+            chosen("front", **unsearched)  # type: ignore[arg-type]
 
 
 def test_frozen_layers_stay(tmp_path: Path) -> None:
