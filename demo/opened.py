@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -27,7 +27,6 @@ from weights.hub import fetch
 from weights.pretrained import REPO
 
 Sources = Literal["none", "hub", "all"]
-SOURCES: tuple[Sources, ...] = get_args(Sources)
 AnyKind = Literal["image", "shape", "classifier", "text"]
 TABS: dict[AnyKind, str] = {
     "image": "shapes2d",

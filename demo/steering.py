@@ -31,9 +31,6 @@ class Point:
     pose: Numbers
 
 
-P = TypeVar("P", bound=Point)
-
-
 @dataclass(frozen=True)
 class Scene:
     """``start`` says where it came from: an upload, a sample, a code, example-NUMBER; in 2D also a drawing."""

@@ -129,7 +129,11 @@ def test_the_plans_of_a_fine_tuning_are_those_named_or_searched(tmp_path: Path) 
     assert chosen() == []
     assert chosen("2,1,2", "1,2,1", "2,1,2") == [(1, 2, 1), (2, 1, 2)]
     assert chosen("front", "4,4", metrics=front) == [(1, 1, 2), (4, 2, 1), (4, 4)]
-    for wrong, error in (("2,3,1", "factors of"), ("2;1", "factors such as"), ("1,1,1,1,1", "a plan is 1 to")):
+    for wrong, error in (
+        ("2,3,1", "factors of"),
+        ("2;1", "factors such as"),
+        ("1,1,1,1,1", "a plan is 1 to"),
+    ):
         with pytest.raises(ValueError, match=error):
             chosen(wrong)
     for unsearched in ({}, {"start": None, "metrics": front}):
