@@ -30,7 +30,7 @@ COLUMNS: Columns = {
     "degrees between": ("degrees_between", "{:.0f}"),
 }
 MODEL = "affinevae-mnist"
-TWO_WAYS = 0.15  # share of a class that stands half a turn from the rest, from which on it stands two ways
+TWO_WAYS = 0.1  # share of a class that stands half a turn from the rest, from which on it stands two ways
 SHOWN = 3  # classes drawn in one plot
 
 ANGLE = Axis("stands at, degrees from how it was drawn", "degrees", step=90)
@@ -109,8 +109,8 @@ def _sentence(rows: Rows) -> str:
         f"class stands in {per_cent(sure[0])} to {per_cent(sure[-1])} of its pictures."
     )
     if pairs := _turned(rows):
-        told = listed([f"{first} and {second}" for first, second in pairs])
-        words += f" Taken for each other and half a turn apart: {told}."
+        told = listed([f"{first} with {second}" for first, second in pairs])
+        words += f" Taken for one another, half a turn apart: {told}."
     return words
 
 

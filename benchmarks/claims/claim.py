@@ -73,6 +73,7 @@ class Plot:
         title: short, where there is a choice of plots.
         lines: join the points of a series.
         bars: what the error bars are.
+        equal: draw where x and y are the same, for two numbers of one kind.
     """
 
     title: str
@@ -81,6 +82,7 @@ class Plot:
     points: tuple[Point, ...]
     lines: bool = False
     bars: str = SEEDS
+    equal: bool = False
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             _limits(rows),
             rows,
             COLUMNS,
-            (Plot("", PLAIN, AFFINE, points, bars="standard error over shapes"),),
+            (Plot("", PLAIN, AFFINE, points, bars="standard error over shapes", equal=True),),
             tuple(TITLES[group] for group in reversed(GROUPS)),
             f"{results['n']:,} test shapes of {data}, each turned once by an unknown rotation",
             "1 of each",

@@ -56,14 +56,14 @@ const named = ({ name, series }) => (series === name ? name : `${name}, ${series
 const words = (point) => `${named(point)}: ${point.facts.map(([title, text]) => `${title} ${text}`).join(", ")}`;
 
 function plot() {
-  const { title, x, y, points, lines, bars } = claim.plots[drawn];
+  const { x, y, points, lines, equal, bars } = claim.plots[drawn];
   width = $(".plot").clientWidth;
   if (!width) return;
   const series = claim.series.filter((name) => points.some((point) => point.series === name));
   const kind = (name) => KINDS[series.indexOf(name) % KINDS.length];
   const shown = points.map((point) => ({ ...point, kind: kind(point.series) })).sort((a, b) => series.indexOf(a.series) - series.indexOf(b.series) || a.x - b.x);
   const joined = lines ? series.map((name) => ({ kind: kind(name), points: shown.filter((point) => point.series === name) })) : [];
-  const { svg, nodes } = plotted({ width, x, y, points: shown, lines: joined, title: `${y.title} against ${x.title}` });
+  const { svg, nodes } = plotted({ width, x, y, points: shown, lines: joined, equal, title: `${y.title} against ${x.title}` });
   marks = shown.map((point, i) => ({ node: nodes[i], point }));
   explore(marks.map(({ node, point }) => ({ node, words: words(point), told: point })), tell);
   $(".plot").classList.toggle("joined", lines);
@@ -72,7 +72,7 @@ function plot() {
   $(".across").textContent = titled(x);
   $(".key").replaceChildren(...(series.length > 1 ? series.flatMap((name) => keyed(kind(name), name)) : []));
   const barred = shown.some(({ x_error, y_error }) => x_error || y_error);
-  $(".hint").textContent = `${HINT}${barred ? ` Bars: ${bars}.` : ""}`;
+  $(".hint").textContent = `${HINT}${barred ? ` Bars: ${bars}.` : ""}${equal ? " On the line both are the same." : ""}`;
 }
 
 function choice({ title }, index) {

@@ -42,7 +42,7 @@ function scale({ log, step, own }, values, from, to) {
   const [low, high] = log ? [least / room, most * room] : [least - room, most + room];
   const part = log ? (value) => Math.log(value / low) / Math.log(high / low) : (value) => (value - low) / (high - low);
   const at = (value) => from + (to - from) * part(value);
-  return { at, ticks: own ? ownTicks(values, at) : log ? logTicks(low, high) : evenTicks(low, high, step) };
+  return { at, low, high, ticks: own ? ownTicks(values, at) : log ? logTicks(low, high) : evenTicks(low, high, step) };
 }
 
 // Both ends of a point's error bar; one that would leave a logarithmic scale is cut.
@@ -88,8 +88,15 @@ function bars(point, x, y, across, up) {
   return made;
 }
 
-// points: x, y, kind of symbol, maybe x_error, y_error, label, ringed. lines: kind, points. Gives the SVG and a node a point.
-function plotted({ width, x, y, points, lines = [], title }) {
+// Where both axes have the same number.
+function diagonal(across, up) {
+  const from = Math.max(across.low, up.low), to = Math.min(across.high, up.high);
+  return shape("path", { class: "equal", d: `M${across.at(from)} ${up.at(from)}L${across.at(to)} ${up.at(to)}` });
+}
+
+// points: x, y, kind of symbol, maybe x_error, y_error, label, ringed. lines: kind, points. equal: draw the diagonal.
+// Gives the SVG and a node a point.
+function plotted({ width, x, y, points, lines = [], equal = false, title }) {
   const height = Math.min(420, Math.max(280, width * 0.45));
   const rough = scale(y, points.flatMap((p) => ends(y, p.y, p.y_error)), height, 0);
   const left = 16 + 7 * Math.max(...rough.ticks.map((value) => written(value, y).length));
@@ -98,6 +105,7 @@ function plotted({ width, x, y, points, lines = [], title }) {
   const up = scale(y, points.flatMap((p) => ends(y, p.y, p.y_error)), box.bottom, box.top);
   const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "group", "aria-label": title });
   grid(svg, x, y, across, up, box);
+  if (equal) svg.append(diagonal(across, up));
   for (const line of lines) svg.append(shape("path", { class: `edge ${line.kind}`, d: `M${line.points.map((p) => `${across.at(p.x)} ${up.at(p.y)}`).join("L")}` }));
   const nodes = points.map((point) => {
     const node = shape("g", { class: "point", transform: `translate(${across.at(point.x)} ${up.at(point.y)})` });
