@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tinytext import LAYERS, model, reviews, tokens
 
 from textclf import PlanFacts, TextClassifier
 from textclf.bottleneck import OPERATORS, padded_length
-from textclf.tokens import Tokens, batch
+from textclf.tokens import MAX_BYTES, Tokens, batch
 from weights import WeightsError
 
 PLANS = [(1, 1, 1, 1), (2, 1, 2, 1), (4, 4), (1, 4, 2, 2), (2, 2, 1)]
@@ -143,6 +144,9 @@ def test_tokenizer_survives_as_bytes() -> None:
     assert again.description == known.description
     with pytest.raises(WeightsError, match="damaged"):
         Tokens.from_bytes(known.to_bytes()[:50])
+    bomb = zlib.compress(b" " * (MAX_BYTES + 1000))
+    with pytest.raises(WeightsError, match="unpacks to more than 64 MB"):
+        Tokens.from_bytes(torch.frombuffer(bytearray(bomb), dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("pooling", OPERATORS)
