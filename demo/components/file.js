@@ -2,9 +2,9 @@
 const LIMIT = 8e6;
 
 function listenForFiles(place) {
-  const button = element.querySelector(".file"), input = button.querySelector("input");
+  const input = element.querySelector("input[type=file]");
   input.addEventListener("change", () => { if (input.files[0]) send(input.files[0]); input.value = ""; });
-  button.addEventListener("keydown", (event) => { if ("Enter ".includes(event.key)) { event.preventDefault(); input.click(); } });
+  element.querySelector(".file").addEventListener("click", () => input.click());
   place.addEventListener("dragover", (event) => event.preventDefault());
   place.addEventListener("drop", (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) send(event.dataTransfer.files[0]); });
 }

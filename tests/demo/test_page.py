@@ -181,7 +181,9 @@ def test_an_upload_a_sample_and_an_example_are_encoded(visit: Visit, tmp_path: P
     paper.paste((20, 20, 60), (120, 40, 150, 170))
     paper.save(tmp_path / "photo.jpg")
     before = source(page, STRAIGHT)
-    page.locator(".paper input[type=file]").set_input_files(tmp_path / "photo.jpg")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Upload a picture").first.press("Enter")
+    chooser.value.set_files(tmp_path / "photo.jpg")
     before = changed(page, STRAIGHT, before)
     page.get_by_role("button", name="Random", exact=True).click()
     before = changed(page, STRAIGHT, before)
