@@ -32,6 +32,7 @@ from textclf.evaluate import ModelAndTexts, accuracy, classify, example, typical
 from textclf.export import export
 from textclf.latency import LatencyTable, callable_in, measure_table
 from textclf.model import Engine, OnePlan, PlanFacts, TextClassifier
+from textclf.plans import read_plans
 from training.command import command
 from training.loop import RunError
 from training.measure import compare, machine
@@ -39,7 +40,7 @@ from training.runs import read_metrics
 from training.texts import TextSplit, subset
 
 Objective = Callable[[Plan], tuple[float, float]]  # plan -> (error, milliseconds)
-FRONT = 10  # plans of the front that are timed as a whole
+TIMED = 10  # plans of the front that are timed as a whole
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of text lengths that latency is the mean over
 
 
@@ -56,6 +57,8 @@ class Search(ModelAndTexts):
         max_loss: accuracy that "balanced" may lose on validation where there is no budget.
         shrink: largest total factor of a plan; no more than it was trained with.
         skip: how many of the last layers a plan may leave out; no more than it was trained with.
+        plans: measured beside the front whatever comes of the search, each as its factors (2,1,4,2); "front" is those
+            of the folder's last search. The plans that a fine-tuning was for are always measured.
         storage: journal file, or an address like sqlite:///file or postgresql://host/name; in memory if left out.
         export: write the ONNX graphs of the named plans.
     """
@@ -68,6 +71,7 @@ class Search(ModelAndTexts):
     max_loss: float = 0.005
     shrink: int = 16
     skip: int = 2
+    plans: tuple[str, ...] = ()
     storage: str | None = None
     export: bool = True
 
@@ -213,6 +217,8 @@ def run(options: Search) -> dict[str, Candidate]:
     """Search, name plans and write them into the model's folder; returns them."""
     began = time.perf_counter(), time.process_time()
     model, folder, data = options.load()
+    trained = (read_metrics(folder).get("training") or {}).get("plans") or ()
+    given = [*read_plans(options.plans, model), *(model.plan(plan) for plan in trained)]
     few, many = (subset(data.validation, n) for n in (options.texts, options.final))
     table = measure_table(model, options.engine)
     found = pareto(
@@ -227,7 +233,8 @@ def run(options: Search) -> dict[str, Candidate]:
     )
     tokens = typical_length(model, many.texts)
     full = (1,) * model.config.layers
-    timed = remeasured(model, [full, *(c.plan for c in spread(found, FRONT))], many, tokens, options.engine)
+    shown = dict.fromkeys([full, *(c.plan for c in spread(found, TIMED)), *given])
+    timed = remeasured(model, list(shown), many, tokens, options.engine)
     named = name_plans(front(timed[1:]), timed[0], options.max_loss, options.budget_ms)
     spent = time.perf_counter() - began[0], time.process_time() - began[1]
     save(model, folder, named, timed, len(many), tokens, spent, options)

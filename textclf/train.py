@@ -11,7 +11,6 @@ bottleneck are computed once for all. There is no pretraining beyond the backbon
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,15 +23,16 @@ from accelerate.state import PartialState
 from rich.console import Console
 from torch import Tensor, nn
 
-from textclf.bottleneck import LIMIT, Operator, Plan, lengths, padded_length
+from textclf.bottleneck import Operator, Plan, padded_length
 from textclf.encoder import MINILM, backbone_folder, from_backbone
 from textclf.evaluate import Evaluate, accuracy, classify
 from textclf.evaluate import run as evaluate
 from textclf.model import TextClassifier
+from textclf.plans import FRONT, by_work, read_plans
 from textclf.tokens import Tokens, batch
 from training.command import command
 from training.loop import LoopConfig, fit
-from training.runs import conclude, finished, read_metrics
+from training.runs import conclude, finished
 from training.texts import TextData, TextSplit, load_texts, subset
 
 CHUNK = 16  # texts of one length: a batch is sorted and padded in such parts
@@ -86,34 +86,11 @@ def drawn_plans(layers: int, space: Supernet, chosen: Sequence[Plan] = ()) -> li
     return list(dict.fromkeys([*full, *plans]))  # the smallest may be drawn twice
 
 
-def by_work(plans: Sequence[Plan]) -> list[Plan]:
-    """The plan with the most slots first."""
-    return sorted(plans, key=lambda plan: -sum(lengths(LIMIT + 1, plan)))
-
-
-FRONT = "front"
-
-
 def chosen_plans(options: Train, model: TextClassifier) -> list[Plan]:
-    """The only plans that are trained, most work first; none where all are.
-
-    Raises:
-        ValueError: no plan, or no front to start from.
-    """
-    found: list[Plan] = []
-    for text in options.supernet.plans:
-        if text != FRONT:
-            if not re.fullmatch(r"\d(,\d)*", text):
-                raise ValueError(f"--plans must be factors such as 2,1,4,2, or {FRONT}, not {text!r}")
-            found.append(model.plan(map(int, text.split(","))))
-            continue
-        search = read_metrics(model.folder).get("search") if options.start and model.folder else None
-        if not search:
-            raise ValueError(
-                f"--plans {FRONT} needs a searched model to start from: --from, and textclf.search"
-            )
-        found += [model.plan(candidate["factors"]) for candidate in search["front"]]
-    return [plan for plan in by_work(list(dict.fromkeys(found))) if plan != (1,) * model.config.layers]
+    """The only plans that are trained beside the full one; none where all are. Errors as for ``read_plans``."""
+    if FRONT in options.supernet.plans and options.start is None:
+        raise ValueError(f"--plans {FRONT} needs a searched model to start from: --from")
+    return [p for p in read_plans(options.supernet.plans, model) if p != (1,) * model.config.layers]
 
 
 def make_step(
@@ -319,6 +296,7 @@ def train_and_save(options: Train) -> None:
         "wall_seconds": round(clock.wall_seconds, 1),
         "threads": torch.get_num_threads(),
         "texts": len(examples),
+        "plans": chosen,
         "report": asdict(data.report),
         "read_to_the_end": sum(len(i) < model.config.longest for i in ids) / len(ids),
     }

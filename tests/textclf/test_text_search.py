@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -157,3 +158,17 @@ def test_the_command_names_plans(tmp_path: Path) -> None:
     for name in loaded.plans:
         graphs = loaded.predict(texts, name, "onnx")
         assert (graphs - loaded.predict(texts, name, "torch")).abs().max() < 1e-4
+
+
+def test_given_plans_are_measured_beside_the_front(tmp_path: Path) -> None:
+    data, given = write_csv(tmp_path / "reviews.csv", 200), [4, 4, 2]  # more than the search may shrink by
+    folder = model().save_pretrained(tmp_path / "model", metrics={"training": {"plans": [[2, 4, 4]]}})
+    base = Search(str(folder), str(data), trials=2, texts=8, final=8, shrink=2, engine="torch", export=False)
+    search(replace(base, plans=("4,4,2",)))
+    first = json.loads((folder / "metrics.json").read_text())["search"]["front"]
+    assert given in [candidate["factors"] for candidate in first]
+    assert [2, 4, 4] in [candidate["factors"] for candidate in first]  # what it was trained for
+    search(replace(base, plans=("front",)))  # those of the search before
+    again = json.loads((folder / "metrics.json").read_text())["search"]["front"]
+    assert given in [candidate["factors"] for candidate in again]
+    assert len({tuple(candidate["factors"]) for candidate in again}) == len(again)
