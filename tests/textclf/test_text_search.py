@@ -11,14 +11,16 @@ from pathlib import Path
 
 import optuna
 import pytest
+import torch
 from tinytext import LAYERS, model, reviews, write_csv
 
 from textclf import TextClassifier
 from textclf.bottleneck import Plan, lengths
 from textclf.latency import LatencyTable, at, measure_table
-from textclf.search import Candidate, Search, decoded, front, name_plans, open_storage, pareto
+from textclf.search import Candidate, Search, decoded, front, make_objective, name_plans, open_storage, pareto
 from textclf.search import run as search
 from training.loop import RunError
+from training.texts import TextSplit
 
 SHRINK, SKIP, DEPTH = 8, 1, 3
 
@@ -136,6 +138,20 @@ def test_measured_table_orders_lengths() -> None:
     assert all(ms > 0 for _, ms in table.layer)
     assert table.layer[-1][0] >= 64
     assert set(table.pool) == {2, 4}
+
+
+def test_what_is_minimised_is_the_probability_of_wrong_labels_and_the_tables_time() -> None:
+    line = tuple((n, float(n)) for n in (1, 17, 65))
+    classifier, table = model(), LatencyTable("torch", line, line, {2: line, 4: line})
+    texts, labels = reviews(12)
+    split = TextSplit(texts, torch.tensor([int(label == "good") for label in labels]))
+    plan = (2, 1, 1)
+    error, ms = make_objective(classifier, split, table)(plan)
+    probabilities = classifier.predict(texts, plan, "torch")
+    wrong = [1 - float(p[label]) for p, label in zip(probabilities, split.labels.tolist(), strict=True)]
+    assert error == pytest.approx(sum(wrong) / len(wrong), abs=1e-5)
+    sizes = sorted(len(ids) for ids in classifier.tokens.ids(texts, 64))
+    assert table.predict(plan, sizes[:1]) < ms < table.predict(plan, sizes[-1:])
 
 
 def test_the_command_names_plans(tmp_path: Path) -> None:
