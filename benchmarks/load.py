@@ -1,4 +1,4 @@
-"""Claim: one CPU machine with two cores serves 32 visitors at once, 95 % of their answers within 3 seconds.
+"""Claim: one CPU machine with two cores serves 64 visitors at once, 95 % of their answers within 1.5 seconds.
 
     python -m benchmarks.load
     python -m benchmarks.load --requests 10000
