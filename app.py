@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.open_models not in (None, *sources):  # argparse looks at what is typed, not at the environment
         parser.error(f"OPEN_MODELS must be one of {', '.join(sources)}, not {args.open_models!r}")
 
+    gc.disable()  # until the page is served: looking through a million objects that all stay takes a sixth of the start
     from demo.opened import policy_of
     from demo.serve import serve
     from demo.uploads import harden_pillow

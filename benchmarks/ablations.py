@@ -41,49 +41,60 @@ class Ablations:
     latent_dim: int = 8
     seeds: int = 1
     epochs: int = 10
-    grid_epochs: int = 1
+    grid_epochs: int = 4
     plain_epochs: int = 20
     terms: str | None = None
     runs: Path = Path("runs")
     output: Path | None = None
 
 
-# Row -> the name of its runs, and what differs.
-VARIATIONS: dict[str, tuple[str, PoseTraining]] = {
-    AS_IT_IS: ("whole", PoseTraining()),
-    "no annealing: poses are drawn at temperature 1 from the start": ("cold", PoseTraining(temperature=1.0)),
-    "no grid: the scorer proposes from the start": ("ungridded", PoseTraining(grid_fraction=0.0)),
-    "no memory: the pose of an image is forgotten between visits": (
-        "forgetful",
-        PoseTraining(remember=False),
+@dataclass(frozen=True)
+class Variation:
+    """One part of the training changed.
+
+    Args:
+        tag: in the names of its runs.
+        poses: how poses are found.
+        rate_weight: of the KL term in the weight step; the training's own if left out.
+    """
+
+    tag: str
+    poses: PoseTraining = PoseTraining()
+    rate_weight: float | None = None
+
+
+WHOLE_CIRCLE = "the whole circle at every visit"
+VARIATIONS = {
+    AS_IT_IS: Variation("whole"),
+    "no annealing: poses are drawn at temperature 1 from the start": Variation(
+        "cold", PoseTraining(temperature=1.0)
     ),
-    "three proposals of the scorer a visit instead of one": ("modes", PoseTraining(modes=3)),
-    "the whole circle at every visit": ("grid", PoseTraining(grid_fraction=1.0)),
+    "no grid: the scorer proposes from the start": Variation("ungridded", PoseTraining(grid_fraction=0.0)),
+    "no memory: the pose of an image is forgotten between visits": Variation(
+        "forgetful", PoseTraining(remember=False)
+    ),
+    "three proposals of the scorer a visit instead of one": Variation("modes", PoseTraining(modes=3)),
+    WHOLE_CIRCLE: Variation("grid", PoseTraining(grid_fraction=1.0)),
+    "the KL term counts in full in the weight step, not 0.4 times": Variation("full", rate_weight=1.0),
 }
 
 
 def recipes(options: Ablations) -> dict[str, list[Train]]:
     """The runs behind each row."""
-    rows = {}
     data, runs, latents, seeds = options.data, options.runs, options.latent_dim, range(options.seeds)
-    for row, (slug, poses) in VARIATIONS.items():
-        epochs = options.grid_epochs if slug == "grid" else options.epochs
-        rows[row] = [
-            replace(affine_recipe(data, runs, latents, f"{slug}{s}", epochs, s), poses=poses) for s in seeds
-        ]
-    full = "the KL term counts in full in the weight step, not 0.4 times"
-    rows[full] = [
-        replace(plan, output=_named(plan, "whole", "full"), rate_weight=1.0) for plan in rows[AS_IT_IS]
-    ]
-    numbers, epochs = latents + GROUPS["rotation"].dim, options.plain_epochs
+
+    def varied(change: Variation, epochs: int, seed: int) -> Train:
+        plan = affine_recipe(data, runs, latents, f"{change.tag}{seed}", epochs, seed)
+        weight = plan.rate_weight if change.rate_weight is None else change.rate_weight
+        return replace(plan, poses=change.poses, rate_weight=weight)
+
+    epochs = dict.fromkeys(VARIATIONS, options.epochs) | {WHOLE_CIRCLE: options.grid_epochs}
+    rows = {row: [varied(change, epochs[row], s) for s in seeds] for row, change in VARIATIONS.items()}
+    numbers = latents + GROUPS["rotation"].dim
     rows["no search: a plain VAE of as many numbers"] = [
-        plain_recipe(data, runs, numbers, f"whole{s}", epochs, s) for s in seeds
+        plain_recipe(data, runs, numbers, f"whole{s}", options.plain_epochs, s) for s in seeds
     ]
     return rows
-
-
-def _named(plan: Train, old: str, new: str) -> Path:
-    return plan.output.with_name(plan.output.name.replace(old, new))
 
 
 def run(options: Ablations) -> None:

@@ -172,11 +172,13 @@ def quick(options: All) -> None:
 
 
 def arguments(claim: Claim, folder: Path | None) -> list[str]:
-    """The claim's command, its data set read from the folder where that has it."""
-    words = shlex.split(claim.command)
-    for at, word in enumerate(words[:-1]):
-        if word == "--data":
-            words[at + 1] = source(words[at + 1].split(".")[0], folder)
+    """The claim's command, its data sets read from the folder where that has them."""
+    words, option = shlex.split(claim.command), ""
+    for at, word in enumerate(words):
+        if word.startswith("--"):
+            option = word
+        elif option == "--data":
+            words[at] = source(word.split(".")[0], folder)
     return [sys.executable, *words[1:]]
 
 

@@ -3,7 +3,8 @@
     python -m benchmarks.text_latency --data imdb --model text-imdb
 
 Times the named plans of a trained model side by side: eager PyTorch, ONNX Runtime in float32 and in dynamic int8, batch
-1 and 32, one and two threads, with the full encoder and a TF-IDF model in the same table. With ``--operators`` it
+1 and 32, one and two threads, with the full encoder and a TF-IDF model in the same table; how often each is right is
+what ``textclf.evaluate`` wrote beside the model's weights. With ``--operators`` it
 trains (or re-reads) one supernet for each pooling and seed and compares them at one plan; with ``--searched`` it
 compares the searched plans with uniform and hand-made ones at equal latency.
 """
@@ -26,18 +27,16 @@ from textclf.bottleneck import OPERATORS, Plan
 from textclf.evaluate import (
     accuracy,
     classify,
-    linear_model,
     timing,
-    typical_length,
 )
 from textclf.latency import LatencyTable, measure_table
 from textclf.search import QUANTILES, Candidate, decoded, front, seeds
 from textclf.train import Supernet, Train, train
 from training.command import command
-from training.loop import LoopConfig
-from training.measure import commit, compare, machine
+from training.loop import LoopConfig, RunError
+from training.measure import commit, machine
 from training.runs import read_metrics
-from training.texts import TextData, TextSplit, load_texts, subset
+from training.texts import TextSplit, load_texts, subset
 
 # As published, on other data, backbones and machines (BERT-base; speed-up over it, points lost).
 PUBLISHED = {
@@ -58,8 +57,8 @@ class TextLatencyClaim:
         text_column: columns of the text, joined by a space.
         label_column: column of the label.
         class_names: names for the labels, in their order.
-        test: test texts whose accuracy is measured, at most.
-        timed: measure the named plans; False keeps what an earlier run wrote of them.
+        test: test texts of ``--operators`` and ``--searched``, at most.
+        timed: time the named plans; False keeps what an earlier run wrote of them.
         rounds: of timing, in which every row has its turn.
         operators: also compare the poolings at one plan.
         plan: that they are compared at.
@@ -99,36 +98,47 @@ def short_name(data: str) -> str:
 # Plans against the full encoder ------------------------------------------------------------------------------------
 
 
-def latencies(model: TextClassifier, data: TextData, rounds: int) -> dict[str, Any]:
+def latencies(model: TextClassifier, tokens: int, rounds: int) -> dict[str, Any]:
     """Milliseconds a batch of every plan in every engine: "batch 1, 2 threads" -> plan -> engine."""
-    plans = {name: facts.factors for name, facts in model.plans.items()}
-    tokens, found = typical_length(model, data.test.texts), {}
+    plans, found = {name: facts.factors for name, facts in model.plans.items()}, {}
     for size in BATCHES:
         for threads in THREADS:
             key = f"batch {size}, {threads} thread{'s' * (threads > 1)}"
-            found[key] = timing(
-                model, plans, tokens, rounds if size == 1 else max(2, rounds // 3), size, threads
-            )
-    return {"tokens": tokens, "milliseconds": found}
+            turns = rounds if size == 1 else max(2, rounds // 3)
+            found[key] = timing(model, plans, tokens, turns, size, threads)
+    return found
 
 
-def accuracies(model: TextClassifier, test: TextSplit) -> dict[str, dict[str, float]]:
-    """Accuracy of every plan in float32 and int8."""
-    return {
-        name: {e: accuracy(classify(model, test.texts, name, e), test.labels) for e in ("onnx", "int8")}  # type: ignore[arg-type]
-        for name in model.plans
+def timed(model: TextClassifier, rounds: int) -> dict[str, Any]:
+    """The named plans: milliseconds in every setting, which are printed, beside the accuracies of the model's card.
+
+    Raises:
+        RunError: nobody has measured these.
+    """
+    known = read_metrics(model.folder) if model.folder else {}
+    test = known.get("test") or {}
+    if not test.get("linear"):
+        raise RunError("this model was not measured on test texts yet: python -m textclf.evaluate")
+    result: dict[str, Any] = {
+        "data": short_name(known["data"]),
+        "n": test["n"],
+        "tokens": test["tokens"],
+        "machine": machine(),
+        "commit": commit(),
+        "published": PUBLISHED,
+        "milliseconds": latencies(model, test["tokens"], rounds),
+        "accuracy": {name: _accuracies(plan) for name, plan in test["plans"].items()},
+        "linear": test["linear"],
+        "macs": {name: plan["macs"] for name, plan in test["plans"].items()},
     }
+    for setting in result["milliseconds"]:
+        print(f"\n{result['data']}, {setting}, {result['tokens']} tokens, {result['n']:,} test texts")
+        markdown(setting_rows(result, setting), COLUMNS)
+    return result
 
 
-def linear(data: TextData, test: TextSplit, rounds: int) -> dict[str, float]:
-    """TF-IDF and a linear model: accuracy, and milliseconds of one text, its features included."""
-    run, _ = linear_model(data)
-    right = float((torch.as_tensor(run(test.texts)) == test.labels).float().mean())
-    text = sorted(test.texts, key=len)[len(test) // 2]
-    return {
-        "accuracy": right,
-        "latency_ms": compare({"linear": lambda: run([text])}, rounds=rounds)["linear"].median_ms,
-    }
+def _accuracies(plan: dict[str, Any]) -> dict[str, float | None]:
+    return {"onnx": plan["accuracy"], "int8": plan.get("int8", {}).get("accuracy")}
 
 
 # Poolings at one plan ----------------------------------------------------------------------------------------------
@@ -212,9 +222,9 @@ def at_equal_latency(ours: list[Candidate], others: dict[str, Candidate]) -> Row
     return rows
 
 
-def searched_plans(model: TextClassifier, data: TextData, options: TextLatencyClaim) -> Rows:
+def searched_plans(model: TextClassifier, test: TextSplit) -> Rows:
     """The front that validation chose, and plans that nobody searched, on test texts."""
-    test, table = subset(data.test, options.test), measure_table(model, "onnx")
+    table = measure_table(model, "onnx")
     sizes = [float(len(i)) for i in model.tokens.ids(test.texts, model.config.longest, model.config.ends)]
     tokens = torch.tensor(sizes).quantile(torch.tensor(QUANTILES)).round().int().tolist()
     measure = _measure(model, test, table, tokens)
@@ -242,43 +252,24 @@ def _measure(
 # The command -------------------------------------------------------------------------------------------------------
 
 
-def timed(
-    model: TextClassifier, data: TextData, test: TextSplit, options: TextLatencyClaim
-) -> dict[str, Any]:
-    """The named plans: accuracy, and milliseconds in every setting, which are printed."""
-    result: dict[str, Any] = {
-        "data": short_name(options.data),
-        "n": len(test),
-        "machine": machine(),
-        "commit": commit(),
-        "published": PUBLISHED,
-        **latencies(model, data, options.rounds),
-        "accuracy": accuracies(model, test),
-        "linear": linear(data, test, options.rounds),
-        "macs": {n: model.macs(n, typical_length(model, test.texts)) for n in model.plans},
-    }
-    for setting in result["milliseconds"]:
-        print(f"\n{result['data']}, {setting}, {result['tokens']} tokens, {result['n']:,} test texts")
-        markdown(setting_rows(result, setting), COLUMNS)
-    return result
-
-
 def run(options: TextLatencyClaim) -> None:
     """Measure, train what is missing, print the tables and keep the numbers, those of an earlier run as well."""
-    data = load_texts(
-        options.data, text=options.text_column, label=options.label_column, classes=options.class_names
-    )
-    model, test = TextClassifier.from_pretrained(options.model), subset(data.test, options.test)
+    model = TextClassifier.from_pretrained(options.model)
     output = options.output or Path(f"benchmarks/results/text_latency_{short_name(options.data)}.json")
     result: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {}
     if options.timed or not result:
-        result |= timed(model, data, test, options)
+        result |= timed(model, options.rounds)
+    if options.operators or options.searched:
+        data = load_texts(
+            options.data, text=options.text_column, label=options.label_column, classes=options.class_names
+        )
+        test = subset(data.test, options.test)
     if options.operators:
         result["operators"] = {"plan": options.plan, "n": len(test), "rows": operators(options, test)}
         markdown(result["operators"]["rows"], POOLINGS)
     if options.searched:
-        result["searched"] = searched_plans(model, data, options)
-        markdown(result["searched"], PLANS)
+        result["searched"] = {"n": len(test), "rows": searched_plans(model, test)}
+        markdown(result["searched"]["rows"], PLANS)
     print("\nAs published, BERT-base on other data and machines")
     columns = {**plainly("speed_up", form="{:.1f}x"), **plainly("lost", form="{:.1f} points")}
     markdown({**PUBLISHED}, columns)

@@ -43,7 +43,8 @@ class Train:
         network: name: a network, @WIDTH and :TIE if wanted (wrn16-2, resnet20@0.5, wrn16-2:blueprint).
         size: pixels a side; the network's own if left out, but small pictures stay as they are.
         channels: 1 grey, 3 RGB; as the data if left out.
-        start: a trained dense model of the same shape, whose kernels are projected onto the tie to start from.
+        start: a trained model to start from: of the same network, or its dense twin, whose kernels are projected
+            onto the tie.
         teacher: a trained model whose probabilities are learned as well as the labels (Hinton et al. 2015).
         teacher_share: of the teacher in the loss.
         teacher_temperature: of both softmaxes.
@@ -139,24 +140,25 @@ def build(options: Train, data: ImageData) -> CompactCNN:
         [round(max(float(s), 0.01), 4) for s in pixels.std(1)],
     )
     if options.start:
-        project_from(CompactCNN.from_pretrained(options.start), model)
+        start_from(CompactCNN.from_pretrained(options.start), model)
     return model
 
 
-def project_from(dense: CompactCNN, model: CompactCNN) -> None:
-    """Give ``model`` the weights of its dense twin, tied kernels the nearest ones.
+def start_from(trained: CompactCNN, model: CompactCNN) -> None:
+    """Give ``model`` the weights of another of its network, or of its dense twin, tied kernels the nearest ones.
 
     Raises:
-        ValueError: the twin is of another shape.
+        ValueError: the other one is of another shape.
     """
-    name, _, plan = model.config.network.partition(":")
-    if dense.config.network != name or dense.classes != model.classes:
+    own, (name, _, plan) = model.config.network, model.config.network.partition(":")
+    if trained.config.network not in (own, name) or trained.classes != model.classes:
+        wanted = " or ".join(dict.fromkeys((own, name)))
         raise ValueError(
-            f"--start must be a trained {name} on the same classes, not a {dense.config.network}"
+            f"--start must be a trained {wanted} on the same classes, not a {trained.config.network}"
         )
-    if plan:
-        tie(dense.network, plan)
-    model.network.load_state_dict(dense.network.state_dict())
+    if plan and trained.config.network == name:
+        tie(trained.network, plan)
+    model.network.load_state_dict(trained.network.state_dict())
 
 
 def train(options: Train) -> None:
@@ -216,9 +218,10 @@ def final(model: CompactCNN, average: AveragedModel | None) -> CompactCNN:
 
 
 def describe(options: Train) -> dict[str, Any]:
-    """What identifies a run besides its loop settings."""
-    kept = {k: v for k, v in asdict(options).items() if k not in ("output", "measure", "loop", "data")}
-    return {"data": Path(options.data).name, "dense": dense_name(options.network), **kept}
+    """What identifies a run besides its loop settings; folders by their names alone."""
+    kept = {k: v for k, v in asdict(options).items() if k not in ("output", "measure", "loop")}
+    named = {k: kept[k] and Path(kept[k]).name for k in ("data", "start", "teacher")}
+    return {"dense": dense_name(options.network), **kept, **named}
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from demo.tab import ModelTab, component, field, keep_panel, kindly, listening, 
 from demo.uploads import MAX_ROWS, MAX_TEXT, UploadError, read_integer, read_table_file, read_text
 from weights import WeightsError
 
-LABELS = {"text-agnews": "News topics", "text-imdb": "Film reviews"}
-FIRST = "text-agnews"
+LABELS = {"text-imdb": "Film reviews", "text-agnews": "News topics"}
+FIRST = "text-imdb"  # long texts have the most to save
 NO_MODEL = (
-    "There is no usable text classifier in weights/ yet: `python -m textclf.train --data agnews` makes one."
+    "There is no usable text classifier in weights/ yet: `python -m textclf.train --data imdb` makes one."
 )
 
 LEAD = (
@@ -109,11 +109,12 @@ class ClassifyText(ModelTab):
         finally:
             self.wanted.pop(visitor, None)
 
-    def stop_table(self, request: gr.Request) -> dict[str, Any]:
+    def stop_table(self, request: gr.Request) -> Any:
         """Gradio's own ``cancels`` let the work go on to its end, and the page show it."""
         visitor = str(request.session_hash)
-        if visitor in self.wanted:
-            self.wanted[visitor] = False
+        if visitor not in self.wanted:  # done in the meantime, which the page is told
+            return gr.skip()
+        self.wanted[visitor] = False
         return {"state": "cancelled"}
 
     # ---- what they show ----

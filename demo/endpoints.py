@@ -14,6 +14,7 @@ import torch
 
 from affinevae.model import EFFORTS, Code
 from affinevae.picture import fit_picture
+from demo import lent
 from demo import scene as scenes
 from demo.models import Kind, Loaded, Models
 from demo.steering import CODE_RANGE, MAX_SEED, POSE_RANGE
@@ -88,7 +89,7 @@ def _encode(loaded: Loaded, path: str | None, effort: Any) -> dict[str, Any]:
         raise ValueError("There is no picture: send a file as image.")
     model = loaded.model
     image = fit_picture(read_image_file(path), model.config.size[0], model.config.channels, loaded.fill)
-    code = model.encode(image, effort)
+    code = lent.encode(model, image, effort)
     return {
         **code_of(loaded, code),
         "input": png(image[0]),

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from affinevae.affine3d import iou
 from affinevae.model import EFFORTS
+from demo import lent
 from demo import scene3d as scenes
 from demo.endpoints import code_of, refusing
 from demo.models import Loaded, Models
@@ -95,7 +96,7 @@ def _encode(loaded: Loaded, path: str | None, effort: Any) -> dict[str, Any]:
         raise ValueError("There is no object: send a file as shape.")
     model = loaded.model
     grid = read_shape_file(path, model.config.size[0])
-    code = model.encode(grid, effort)
+    code = lent.encode(model, grid, effort)
     redrawn = model.decode(code.z, code.pose)
     return {
         **code_of(loaded, code),

@@ -18,7 +18,7 @@ RUNS = 3  # when time is measured, which every answer pays for
 def build(models: Models) -> None:
     """The endpoint of text classifiers, inside an open ``gr.Blocks``."""
 
-    def classify_text(text: str, model: str = "text-agnews", plan: str = "balanced") -> dict[str, Any]:
+    def classify_text(text: str, model: str = "text-imdb", plan: str = "balanced") -> dict[str, Any]:
         """Say what a text is about, or whether it praises, with a classifier that shortens it between its layers.
 
         Returns all classes, their probabilities in the same order, the plan that was used, the milliseconds of one

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from affinevae.voxels import load_mesh, voxelize
-
 MESHES = Path(__file__).parent / "meshes"
 FIRST = ("chair", "sofa")  # the first to look at, and the one that is pinned
 
@@ -36,6 +34,8 @@ def example(index: int, size: int, matrix: tuple[tuple[float, ...], ...]) -> Ten
 
     The mesh is turned, not the grid: no interpolation blurs it.
     """
+    from affinevae.voxels import load_mesh, voxelize  # half a second, not spent at the start
+
     mesh = load_mesh(MESHES / f"{names()[index]}.glb")
     turn = np.eye(4)
     turn[:3, :3] = np.array(matrix)[:, :3]

@@ -13,9 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # What of a request Gradio writes into the page: where it seems to be from outside.
 ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
-ADDRESSES = (
-    16  # kept: there is one, or a few behind a proxy; a visitor who makes some up only costs the oldest
-)
+# Kept at once: there is one, or a few behind a proxy; a visitor who makes some up only costs the oldest.
+ADDRESSES = 16
 OWN = (b"deep_link", b"all_endpoints")  # of a query: Gradio's own parameters, which change the page
 
 Address = tuple[str, ...]

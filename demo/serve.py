@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import signal
 import threading
 import time
@@ -87,6 +88,7 @@ class Health:
     def warm(self) -> None:
         """Load the first models, which takes seconds."""
         warm(self.models)
+        _keep_for_good()
         _give_memory_back()
         self.warmed.set()
 
@@ -100,6 +102,12 @@ def _share_memory() -> None:
     """Two heaps for all threads: glibc gives every thread its own, and each keeps what its largest answer took."""
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).mallopt(ARENA_MAX, 2)
+
+
+def _keep_for_good() -> None:
+    """What is there by now stays to the end, so the garbage collector need not stop visitors to look at it."""
+    gc.freeze()
+    gc.enable()
 
 
 def _give_memory_back() -> None:
@@ -129,6 +137,7 @@ def serve(host: str, port: int | None = None, share: bool = False, policy: Polic
         page.launch(
             server_name=host, server_port=port, share=share, prevent_thread_lock=True, **options(health)
         )
+        _keep_for_good()
         threading.Thread(target=health.warm, daemon=True).start()
         while True:
             time.sleep(TIDY)

@@ -16,7 +16,6 @@ from affinevae.affine3d import iou
 from affinevae.explore import latent_strips, walk_frames, walk_grid
 from affinevae.picture import to_gif
 from affinevae.render import CAMERA, over, render
-from affinevae.voxels import to_mesh
 from demo import examples3d as examples
 from demo import scene3d as scenes
 from demo.models import Loaded
@@ -131,6 +130,8 @@ def _walk(loaded: Loaded, pinned: Point, now: Point, level: float) -> dict[str, 
 
 def mesh_url(grid: Tensor, kind: str, look: Look) -> str:
     """A grid as a file of that kind, as a data URL. GLB is y up, as glTF asks; the others stay z up."""
+    from affinevae.voxels import to_mesh  # half a second to import, which the page's start does not wait for
+
     mesh = to_mesh(grid[0, 0], look.level, look.style)  # type: ignore[arg-type]
     if kind == "glb":
         mesh.vertices = mesh.vertices[:, [0, 2, 1]] * (1, 1, -1)

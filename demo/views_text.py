@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.claims.claim import listed
 from demo import passages, reading
 from demo.costs import plain_row, row
 from demo.readers import ENGINES, Reader, Stop
@@ -52,7 +53,7 @@ def _plan_words(stop: Stop, loaded: Reader) -> str:
     for factor, verb in ((2, "halves"), (4, "quarters")):
         depths = [str(depth) for depth, f in enumerate(stop.factors, 1) if f == factor]
         if depths:
-            does.append(f"{verb} the text before layer{'s' * (len(depths) > 1)} {' and '.join(depths)}")
+            does.append(f"{verb} the text before layer{'s' * (len(depths) > 1)} {listed(depths)}")
     if len(stop.factors) < layers:
         does.append(f"stops after layer {len(stop.factors)} of {layers}")
     said = ", ".join(does) if does else "one vector a token, through every layer"

@@ -69,10 +69,20 @@ def measured_table(test: dict[str, Any]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def _training_time(training: dict[str, Any]) -> str:
+    """In a sentence; of a model that was trained on from another, all of its trainings."""
+    runs = [*training.get("earlier", ()), training]
+    seconds = sum(run["cpu_seconds"] for run in runs)
+    each = ", ".join(
+        f"{run['epochs']} epoch{'s' * (run['epochs'] > 1)} of {run['texts']:,} texts" for run in runs
+    )
+    several = f" in {len(runs)} runs, each from the last" if len(runs) > 1 else ""
+    return f"Training took {seconds:,.0f} CPU seconds{several}: {each}."
+
+
 def model_card(name: str, config: TextConfig, result: dict[str, Any]) -> str:
     """README.md of a model folder."""
     test, training = result["test"], result.get("training") or {}
-    time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs, {texts:,} texts)."
     listed = ", ".join(config.classes[:8]) + (", ..." if len(config.classes) > 8 else "")
     scores = [Score("accuracy", f"accuracy, plan {plan}", f["accuracy"]) for plan, f in test["plans"].items()]
     return CARD.format(
@@ -94,5 +104,5 @@ def model_card(name: str, config: TextConfig, result: dict[str, Any]) -> str:
         n=test["n"],
         tokens=test["tokens"],
         table=measured_table(test),
-        training=time.format(**training) if training else "",
+        training=_training_time(training) if training else "",
     )

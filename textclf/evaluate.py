@@ -134,16 +134,29 @@ def example(model: TextClassifier, plan: Plan, tokens: int, size: int = 1) -> tu
     return batch(rows, padded_length(tokens, plan))
 
 
+def plan_runs(
+    model: TextClassifier,
+    name: str,
+    plan: Plan,
+    tokens: int,
+    engines: Iterable[Engine],
+    size: int = 1,
+    threads: int = 1,
+) -> dict[Engine, Callable[[], object]]:
+    """Engine -> a call of a plan, by its name where the model has one, on ``size`` texts of so many tokens."""
+    inputs, named = example(model, plan, tokens, size), name if name in model.plans else plan
+    runners = {engine: model.runner(named, engine, threads) for engine in engines}
+    return {e: lambda runner=runner: runner(*inputs) for e, runner in runners.items()}  # type: ignore[misc]
+
+
 def timing(
     model: TextClassifier, plans: dict[str, Plan], tokens: int, rounds: int, size: int = 1, threads: int = 1
 ) -> dict[str, dict[str, float]]:
     """Median milliseconds of each named plan in every engine there is, in turns: plan -> engine -> ms."""
     runs: dict[str, Callable[[], object]] = {}
     for name, plan in plans.items():
-        inputs = example(model, plan, tokens, size)
-        for engine in _engines(model, name):
-            runner = model.runner(name if name in model.plans else plan, engine, threads)
-            runs[f"{name}/{engine}"] = lambda runner=runner, inputs=inputs: runner(*inputs)  # type: ignore[misc]
+        calls = plan_runs(model, name, plan, tokens, _engines(model, name), size, threads)
+        runs |= {f"{name}/{engine}": call for engine, call in calls.items()}
     found: dict[str, dict[str, float]] = {}
     for key, latency in compare(runs, rounds=rounds, repeats=3, threads=threads).items():
         name, _, used = key.rpartition("/")

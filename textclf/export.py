@@ -167,9 +167,9 @@ def quantize(graph: Any, model: TextClassifier) -> None:
 
 def store_outside(graph: Any, stored: dict[str, tuple[str, list[int], int, int]]) -> None:
     """Replace the model's tensors in a graph by their places in the weights file, in place."""
-    from onnx import TensorProto, external_data_helper, helper
+    from onnx import TensorProto, external_data_helper
 
-    kept, casts = [], []
+    kept, halves = [], set()
     for tensor in graph.graph.initializer:
         key = tensor.name.removeprefix("model.")
         if key not in stored or np.prod(tensor.dims) < LARGE:
@@ -186,11 +186,34 @@ def store_outside(graph: Any, stored: dict[str, tuple[str, list[int], int, int]]
         outside.ClearField("raw_data")
         kept.append(outside)
         if half:
-            casts.append(helper.make_node("Cast", [outside.name], [tensor.name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.graph.node]
+            halves.add(tensor.name)
+    nodes = widened(graph.graph.node, halves)
     del graph.graph.initializer[:], graph.graph.node[:]
     graph.graph.initializer.extend(kept)
     graph.graph.node.extend(nodes)
+
+
+def widened(nodes: Iterable[Any], halves: set[str]) -> list[Any]:
+    """A graph's nodes, with casts to float32 of the weights ``NAME.half``.
+
+    Of a table, the rows that were taken are cast, not the whole of it at the start: a session of ours would otherwise
+    hold the word embeddings once more, which were two thirds of its memory.
+    """
+    from onnx import TensorProto, helper
+
+    def cast(name: str) -> Any:
+        return helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT)
+
+    made, whole = [], set()
+    for node in nodes:
+        made.append(node)
+        if node.op_type == "Gather" and node.input[0] in halves:
+            rows = node.output[0]
+            node.input[0], node.output[0] = f"{node.input[0]}.half", f"{rows}.half"
+            made.append(cast(rows))
+        else:
+            whole |= halves.intersection(node.input)
+    return [cast(name) for name in sorted(whole)] + made
 
 
 def tensor_places(path: Path) -> dict[str, tuple[str, list[int], int, int]]:

@@ -2,7 +2,9 @@
 
     plan's time = edge(N) + sum over layers of [pool(length before, factor) + layer(length after)]
 
-Additive within some 15 % for one engine, which is enough to search with; what the search finds is timed as a whole.
+Additive within some 25 % for one engine and texts of a hundred tokens and more, which is enough to search with; a short
+text, or one much shortened, takes up to twice as long as this says (``benchmarks.text_lengths``). What the search
+finds is timed as a whole.
 """
 
 from __future__ import annotations

@@ -196,6 +196,24 @@ class TextClassifier(
         model.folder, _ = locate(name_or_path, revision=options.get("revision"), local_files_only=True)
         return model
 
+    def trimmed(self, texts: Iterable[str], size: int) -> Self:
+        """The same model with the ``size`` tokens that are most frequent in ``texts``; shares the other weights."""
+        tokens, kept = self.tokens.trimmed(texts, size)
+        if len(kept) == len(self.tokens):
+            return self
+        made = self.config
+        model = self.build(
+            self.encoder,
+            tokens,
+            self.classes,
+            kept=kept,
+            longest=made.longest,
+            ends=made.ends,
+            pooling=made.pooling,
+        )
+        model.bottlenecks, model.head, model.folder = self.bottlenecks, self.head, self.folder
+        return model
+
     def with_plans(self, plans: Mapping[str, PlanFacts]) -> Self:
         """The same model with these named plans; shares the weights."""
         stored = {

@@ -26,7 +26,9 @@ def read_plans(written: Sequence[str], model: TextClassifier) -> list[Plan]:
         if text == FRONT:
             search = read_metrics(model.folder).get("search") if model.folder else None
             if not search:
-                raise ValueError(f"--plans {FRONT} needs a model that was searched: python -m textclf.search")
+                raise ValueError(
+                    f"--plans {FRONT} needs a model that was searched, for training as --from: python -m textclf.search"
+                )
             found += [model.plan(candidate["factors"]) for candidate in search["front"]]
         elif re.fullmatch(r"\d(,\d)*", text):
             found.append(model.plan(map(int, text.split(","))))

@@ -28,11 +28,11 @@ from textclf.encoder import MINILM, backbone_folder, from_backbone
 from textclf.evaluate import Evaluate, accuracy, classify
 from textclf.evaluate import run as evaluate
 from textclf.model import TextClassifier
-from textclf.plans import FRONT, by_work, read_plans
+from textclf.plans import by_work, read_plans
 from textclf.tokens import Tokens, batch
 from training.command import command
 from training.loop import LoopConfig, fit
-from training.runs import conclude, finished
+from training.runs import conclude, finished, read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
 
 CHUNK = 16  # texts of one length: a batch is sorted and padded in such parts
@@ -88,8 +88,6 @@ def drawn_plans(layers: int, space: Supernet, chosen: Sequence[Plan] = ()) -> li
 
 def chosen_plans(options: Train, model: TextClassifier) -> list[Plan]:
     """The only plans that are trained beside the full one; none where all are. Errors as for ``read_plans``."""
-    if FRONT in options.supernet.plans and options.start is None:
-        raise ValueError(f"--plans {FRONT} needs a searched model to start from: --from")
     return [p for p in read_plans(options.supernet.plans, model) if p != (1,) * model.config.layers]
 
 
@@ -167,7 +165,8 @@ class Train:
         start: a trained model to start from instead of the backbone.
         max_length: tokens of a text that are read.
         ends: keep the start and the end of longer texts instead of the start.
-        vocabulary: tokens kept of the backbone's vocabulary, the most frequent ones in the training texts.
+        vocabulary: tokens kept of the backbone's vocabulary, or of the model's to start from, the most frequent ones in
+            the training texts.
         pooling: the bottleneck: learned, mean, merge or topk.
         freeze: layers, from the first, that keep the backbone's weights.
         freeze_words: keep the backbone's word embeddings: less work a step, and no harm on small data.
@@ -222,6 +221,7 @@ def build(options: Train, data: TextData) -> TextClassifier:
             raise ValueError(
                 f"{options.start} has other classes ({', '.join(model.classes[:5])}) than the data"
             )
+        model = model.trimmed(data.train.texts, options.vocabulary)
     else:
         folder = backbone_folder(options.backbone)
         tokens, kept = Tokens.from_folder(folder).trimmed(data.train.texts, options.vocabulary)
@@ -296,11 +296,19 @@ def train_and_save(options: Train) -> None:
         "wall_seconds": round(clock.wall_seconds, 1),
         "threads": torch.get_num_threads(),
         "texts": len(examples),
+        "earlier": earlier(model),
         "plans": chosen,
         "report": asdict(data.report),
         "read_to_the_end": sum(len(i) < model.config.longest for i in ids) / len(ids),
     }
     model.cpu().save_pretrained(options.output, half=True, metrics={"training": facts})
+
+
+def earlier(model: TextClassifier) -> list[dict[str, Any]]:
+    """What each training took that a model went through before this one; none for a fresh one."""
+    known = (read_metrics(model.folder).get("training") if model.folder else None) or {}
+    kept = {key: known[key] for key in ("epochs", "texts", "cpu_seconds") if key in known}
+    return [*known.get("earlier", []), kept] if len(kept) == 3 else []
 
 
 def measurement(options: Train) -> Evaluate:

@@ -84,9 +84,8 @@ def _two_ways(rows: Rows) -> list[str]:
 
 
 def _turned(rows: Rows) -> list[tuple[str, str]]:
-    """A class and its nearest other one, half a turn from it."""
-    pairs = [(row, found["nearest"]) for row, found in rows.items() if found["degrees_between"] >= 180 - BIN]
-    return [pair for pair in pairs if pair[::-1] not in pairs[: pairs.index(pair)]]
+    """A class and its nearest other one, where that stands half a turn from it."""
+    return [(row, found["nearest"]) for row, found in rows.items() if found["degrees_between"] >= 180 - BIN]
 
 
 def _apart(rows: Rows, first: str, second: str) -> float:
@@ -96,7 +95,7 @@ def _apart(rows: Rows, first: str, second: str) -> float:
 
 
 def _shown(rows: Rows) -> tuple[str, ...]:
-    """Classes that show something: the surest two that are each other turned, one that stands two ways, others."""
+    """Classes that show something: the surest with its nearest half a turn away, one that stands two ways, others."""
     pairs = sorted(_turned(rows), key=lambda pair: max(need(rows[row], "half_turn") for row in pair))
     both = sorted(_two_ways(rows), key=lambda row: -need(rows[row], "half_turn"))
     return tuple(dict.fromkeys((*(pairs[0] if pairs else ()), *both[:1], *rows)))[:SHOWN]
@@ -109,8 +108,8 @@ def _sentence(rows: Rows) -> str:
         f"class stands in {per_cent(sure[0])} to {per_cent(sure[-1])} of its pictures."
     )
     if pairs := _turned(rows):
-        told = listed([f"{first} with {second}" for first, second in pairs])
-        words += f" Taken for one another, half a turn apart: {told}."
+        told = listed([f"of {first} it is {second}" for first, second in pairs])
+        words += f" The class whose codes are nearest stands half a turn away for some: {told}."
     return words
 
 

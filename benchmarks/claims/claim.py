@@ -229,4 +229,11 @@ def argument(data: str) -> str:
 def data_title(data: str) -> str:
     """A data set's name as people write it."""
     titles = {"mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10", "modelnet10": "ModelNet10"}
-    return {**titles, "agnews": "AG News", "imdb": "IMDB"}.get(data, data)
+    titles |= {
+        "agnews": "AG News",
+        "imdb": "IMDB",
+        "trec": "TREC",
+        "sst2": "SST-2",
+        "20news": "20 Newsgroups",
+    }
+    return titles.get(data, data)

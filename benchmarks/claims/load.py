@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, Point, facts, need
+from benchmarks.claims.claim import Axis, Claim, Plot, Point, facts, need, per_cent
 from benchmarks.tables import Columns, Rows
 
 COLUMNS: Columns = {
@@ -110,4 +110,8 @@ def _grown(growth: dict[str, Any] | None) -> str:
     if growth is None:
         return ""
     moved = "grew" if growth["growth_mb"] >= 0 else "shrank"
-    return f" Over {growth['requests']:,} requests the server's memory {moved} by {abs(growth['growth_mb']):.0f} MB."
+    share, more = abs(growth["growth_mb"]) / growth["before_mb"], abs(growth["growth_mb"])
+    return (
+        f" Over {growth['requests']:,} requests the server's memory {moved} by {more:.0f} MB "
+        f"({per_cent(share, '{:.1f} %')})."
+    )

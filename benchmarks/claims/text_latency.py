@@ -86,8 +86,8 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     return found
 
 
-def _tested(results: dict[str, Any]) -> str:
-    return f"{results['n']:,} test texts of {data_title(results['data'])}"
+def _tested(results: dict[str, Any], n: int) -> str:
+    return f"{n:,} test texts of {data_title(results['data'])}"
 
 
 def _command(results: dict[str, Any], more: str = "") -> str:
@@ -111,7 +111,7 @@ def _plans(name: str, results: dict[str, Any]) -> Claim:
         COLUMNS,
         tuple(Plot(s, TIME, ACCURACY, tuple(_points(found))) for s, found in settings.items()),
         SERIES,
-        f"{_tested(results)}; times of a text of {results['tokens']} tokens",
+        f"{_tested(results, results['n'])}; times of a text of {results['tokens']} tokens",
         "1",
         _command(results),
         results,
@@ -175,7 +175,7 @@ def _poolings(name: str, results: dict[str, Any], found: dict[str, Any]) -> Clai
         POOLINGS,
         (Plot("", POOLING_TIME, ACCURACY, of_rows(rows, POOLINGS, POOLING_TIME, ACCURACY, _pooling)),),
         (OURS, OTHERS),
-        _tested(results),
+        _tested(results, found["n"]),
         f"{max(row['n'] for row in rows.values())} of each",
         _command(results, " --operators True"),
         results,
@@ -199,7 +199,8 @@ def _pooling_sentence(rows: Rows, plan: str, data: str) -> str:
 # Searched plans against others -------------------------------------------------------------------------------------
 
 
-def _searched(name: str, results: dict[str, Any], rows: Rows) -> Claim:
+def _searched(name: str, results: dict[str, Any], found: dict[str, Any]) -> Claim:
+    rows: Rows = found["rows"]
     ours = {n: {**r, "accuracy": r["searched"]} for n, r in rows.items() if r["searched"] is not None}
     points = of_rows(rows, PLANS, PLAN_TIME, ACCURACY, lambda _: BY_HAND)
     points += of_rows(ours, PLANS, PLAN_TIME, ACCURACY, lambda _: SEARCHED, lambda _: "")
@@ -214,7 +215,7 @@ def _searched(name: str, results: dict[str, Any], rows: Rows) -> Claim:
         PLANS,
         (Plot("", PLAN_TIME, ACCURACY, points),),
         (SEARCHED, BY_HAND),
-        _tested(results),
+        _tested(results, found["n"]),
         "1",
         _command(results, " --searched True"),
         results,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -173,5 +174,12 @@ def _limits(rows: Rows, test: dict[str, Any]) -> str:
 
 
 def _command(name: str, results: dict[str, Any]) -> str:
-    data = (results.get("training") or {}).get("data") or results["data"]
-    return f"python -m textclf.evaluate {name} --data {data}"
+    """With the data as it was read for training: its columns and the names of its classes, where these were said."""
+    training = results.get("training") or {}
+    words = ["python -m textclf.evaluate", name, "--data", training.get("data") or results["data"]]
+    for option in ("text_column", "class_names"):
+        if said := training.get(option):
+            words += [f"--{option.replace('_', '-')}", *map(shlex.quote, said)]
+    if column := training.get("label_column"):
+        words += ["--label-column", shlex.quote(column)]
+    return " ".join([*words, "--test", str(results["test"]["n"])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +27,8 @@ def test_data_sets_are_read_from_the_folder_where_it_has_them(tmp_path: Path) ->
     words = arguments(claim, tmp_path)
     assert words[1:3] == ["-m", "benchmarks.robustness"]
     assert words[words.index("--data") + 1] == str(tmp_path / "mnist.npz")
+    several = replace(claim, command="python -m benchmarks.text_fronts --data trec mnist --seeds 2")
+    assert arguments(several, tmp_path)[3:] == ["--data", "trec", str(tmp_path / "mnist.npz"), "--seeds", "2"]
 
 
 def test_a_number_agrees_if_chance_explains_the_difference() -> None:

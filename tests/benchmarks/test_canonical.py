@@ -60,7 +60,7 @@ def claim(tmp_path: Path, second: float, reversed_share: float = 0.0) -> Claim:
 
 
 def test_what_is_said_follows_the_numbers(tmp_path: Path) -> None:
-    assert claim(tmp_path, 62).sentence.endswith("Taken for one another, half a turn apart: six with nine.")
-    assert "half a turn apart" not in claim(tmp_path, -110).sentence
+    assert claim(tmp_path, 62).sentence.endswith("for some: of six it is nine and of nine it is six.")
+    assert "half a turn" not in claim(tmp_path, -110).sentence
     assert "eight (30 %)" in claim(tmp_path, 62, 0.3).limits
     assert "eight" not in claim(tmp_path, 62).limits

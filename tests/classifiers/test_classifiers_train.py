@@ -15,7 +15,7 @@ from classifiers.augment import Augment
 from classifiers.evaluate import Evaluate, accuracy, logits_of, out_of_scope
 from classifiers.evaluate import run as evaluate
 from classifiers.model import energy
-from classifiers.train import Train, build, distillation, project_from, train
+from classifiers.train import Train, build, describe, distillation, start_from, train
 from training.datasets import load_images
 from training.loop import LoopConfig, RunError
 from training.runs import read_metrics
@@ -171,7 +171,15 @@ def test_a_dense_twin_is_projected_to_start_from(data: str, tmp_path: Path) -> N
     )
     assert accuracy(projected, held) > 0.8 > accuracy(fresh, held)
     with pytest.raises(ValueError, match="--start must be a trained resnet20@0.5"):
-        project_from(CompactCNN("resnet20", ["a", "b"]), CompactCNN("resnet20@0.5:block", ["a", "b"]))
+        start_from(CompactCNN("resnet20", ["a", "b"]), CompactCNN("resnet20@0.5:block", ["a", "b"]))
+
+
+def test_a_network_goes_on_from_its_own_weights(data: str, trained: Path, tmp_path: Path) -> None:
+    first = CompactCNN.from_pretrained(trained)
+    plan = options(data, tmp_path / "more", network=first.config.network, start=str(trained))
+    assert str(tmp_path) not in json.dumps(describe(plan))
+    again, picture = build(plan, load_images(data)).eval(), torch.rand(4, 3, 16, 16)
+    assert torch.allclose(again(picture), first(picture), atol=1e-5)
 
 
 def test_a_teacher_is_listened_to(data: str, trained: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect  # waits for what it expects: answers come when they come
 # Software drawing of 3D: neither CI nor a server has a graphics card.
 FLAGS = [
     "--no-sandbox",
@@ -19,6 +20,7 @@ FLAGS = [
 ]
 DESKTOP, PHONE = (1280, 900), (390, 844)
 PATIENCE = 30_000  # milliseconds
+expect.set_options(timeout=PATIENCE)
 
 Visit = Callable[..., "playwright.Page"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from browsing import DESKTOP, PATIENCE, PHONE, Visit, changed, playwright, source, warned
+from browsing import DESKTOP, PATIENCE, PHONE, Visit, changed, expect, playwright, source, warned
 from PIL import Image
 from tiny_weights import BROKEN, COLOURS, MODEL
 
@@ -38,7 +38,7 @@ def test_opens_with_something_to_see_and_can_be_drawn_on_and_steered(
     page = visit(size=size)
     assert all(source(page, s).startswith("data:image/png") for s in (REDRAWN, STRAIGHT, LEFT))
     page.wait_for_selector(".walk .grid img[src]")
-    assert "nats" in page.locator(".price").inner_text()
+    expect(page.locator(".price")).to_contain_text("nats")
     page.locator(".film img").first.wait_for()
     page.locator("#shapes2d-turning .scatterlayer .trace").first.wait_for(state="attached")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
@@ -69,10 +69,10 @@ def test_buttons(visit: Visit) -> None:
     for name in ("Random shape", "Random orientation"):
         page.get_by_role("button", name=name).click()
         now = changed(page, REDRAWN, now)
-    assert page.locator(".seed input").input_value() == "2"
+    expect(page.locator(".seed input")).to_have_value("2")
     page.get_by_role("button", name="Straighten").click()
     now = changed(page, REDRAWN, now)
-    assert page.locator(".degrees").text_content() == "0°"
+    expect(page.locator(".degrees")).to_have_text("0°")
     page.locator(".seed input").fill("5")
     page.locator(".seed input").press("Enter")
     changed(page, REDRAWN, now)
@@ -93,7 +93,7 @@ def test_dial_turns_with_the_keyboard_and_a_thumbnail_sets_its_number(visit: Vis
     now = changed(page, REDRAWN, now)
     page.locator(".strip").first.click(position={"x": 3, "y": 8})
     changed(page, REDRAWN, now)
-    assert page.locator(".slider output").first.inner_text() == "−3.00"
+    expect(page.locator(".slider output").first).to_have_text("−3.00")
 
 
 def test_map_decodes_where_it_is_clicked(visit: Visit) -> None:
@@ -105,7 +105,7 @@ def test_map_decodes_where_it_is_clicked(visit: Visit) -> None:
     changed(page, REDRAWN, now)
     page.locator(".map canvas").hover(position={"x": 60, "y": 50})
     page.locator(".map .lens").wait_for()
-    assert page.locator(".legend span").count() == 10
+    expect(page.locator(".legend span")).to_have_count(10)
 
 
 def test_map_is_reached_by_keyboard(visit: Visit) -> None:
@@ -116,7 +116,7 @@ def test_map_is_reached_by_keyboard(visit: Visit) -> None:
     for _ in range(3):
         page.keyboard.press("Shift+ArrowLeft")
     page.locator(".map .lens").wait_for()
-    assert page.locator(".map .cross").is_visible()
+    expect(page.locator(".map .cross")).to_be_visible()
     page.keyboard.press("Enter")
     changed(page, REDRAWN, now)
 
@@ -195,7 +195,7 @@ def test_models_of_users_appear_and_half_a_checkpoint_is_refused(visit: Visit) -
     page = visit()
     shown = source(page, REDRAWN)
     page.locator("#shapes2d-model input").click()
-    assert page.get_by_role("option").count() == 3
+    expect(page.get_by_role("option")).to_have_count(3)
     page.get_by_role("option", name=BROKEN).click()
     warned(page, "damaged or incomplete")
     assert source(page, REDRAWN) == shown

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import trimesh
-from browsing import DESKTOP, PHONE, Visit, playwright, warned
+from browsing import DESKTOP, PHONE, Visit, expect, playwright, warned
 from tiny_weights import QUARTERS, SOLID
 
 READY = "document.querySelector('.solids .strip')?.src.startsWith('data:')"
@@ -81,7 +81,7 @@ def test_the_tab_opens_with_something_to_see(visit: Visit, size: tuple[int, int]
         drawn(page, selector)
     page.wait_for_selector("#shapes3d-walk .grid img[src]")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    assert "overlap" in page.locator(".solids .facts").inner_text()
+    expect(page.locator(".solids .facts")).to_contain_text("overlap")
     assert page.locator(".solids .examples button").count() > 5
 
 
@@ -151,7 +151,7 @@ def test_buttons(page: playwright.Page) -> None:
     for name in ("Random shape", "Random orientation"):
         page.get_by_role("button", name=name).click()
         number = redrawn(page, REDRAWN, number)
-    assert page.locator(".solids .seed input").input_value() == "2"
+    expect(page.locator(".solids .seed input")).to_have_value("2")
     page.get_by_role("button", name="Straighten").click()
     number = redrawn(page, REDRAWN, number)
     page.locator(".solids .seed input").fill("5")
@@ -211,7 +211,7 @@ def test_a_link_restores_exactly_what_was_shown(page: playwright.Page, visit: Vi
     shown = {selector: drawn(page, selector) for selector in (CAME, STRAIGHT, REDRAWN, PINNED, COMPASS)}
     query = urlsplit(page.locator(LINK).input_value()).query
     again = visit(f"?{query}", ready=READY)
-    assert again.locator("[role=tab][aria-selected=true]").inner_text() == "Shapes in 3D"
+    expect(again.locator("[role=tab][aria-selected=true]")).to_have_text("Shapes in 3D")
     assert {selector: drawn(again, selector) for selector in shown} == shown
     assert urlsplit(again.locator(LINK).input_value()).query == query
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from browsing import DESKTOP, PHONE, Visit, changed, playwright, source, warned
+from browsing import DESKTOP, PHONE, Visit, changed, expect, playwright, source, warned
 from PIL import Image
 from tiny_weights import CLOTHES, TINY_CNN
 
@@ -40,13 +40,13 @@ def test_opens_with_two_answers_and_looks_at_an_upload(
     visit: Visit, size: tuple[int, int], tmp_path: Path
 ) -> None:
     page = look(visit, size=size)
-    assert page.locator(".net").count() == 2
-    assert page.locator(".net:first-child .top li").count() == 5
+    expect(page.locator(".net")).to_have_count(2)
+    expect(page.locator(".net:first-child .top li")).to_have_count(5)
     page.get_by_text("measuring").first.wait_for(state="detached")
-    assert "ms" in page.locator(".costs tbody tr").first.inner_text()
-    assert "fewer" in page.locator(".costs").inner_text()
+    expect(page.locator(".costs tbody tr").first).to_contain_text("ms")
+    expect(page.locator(".costs")).to_contain_text("fewer")
     for panel in (".kernels", ".parts", ".front"):
-        assert page.locator(panel).is_visible()
+        expect(page.locator(panel)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
     Image.effect_noise((300, 200), 90).convert("RGB").save(tmp_path / "photo.jpg")
@@ -74,7 +74,7 @@ def test_an_example_and_its_link(visit: Visit) -> None:
     query = urlsplit(page.locator("#classify-keep .link input").input_value()).query
     again = look(visit, f"?{query}")
     assert source(again, SEES) == seen
-    assert again.locator(".words").inner_text() == page.locator(".words").inner_text()
+    expect(page.locator(".words")).to_have_text(again.locator(".words").inner_text(), use_inner_text=True)
 
 
 def test_another_model_alone_and_back(visit: Visit) -> None:
@@ -84,21 +84,21 @@ def test_another_model_alone_and_back(visit: Visit) -> None:
     page.get_by_role("option", name="Clothes").click()
     before = changed(page, SEES, before)
     page.locator(".net").nth(1).wait_for(state="detached")
-    assert page.locator(".net h3").inner_text() == "The network"
-    assert not page.locator(".front").is_visible()
-    assert not page.locator(".kernels .dense").is_visible()
-    assert page.locator(".maps figure").count() == 1
+    expect(page.locator(".net h3")).to_have_text("The network")
+    expect(page.locator(".front")).to_be_hidden()
+    expect(page.locator(".kernels .dense")).to_be_hidden()
+    expect(page.locator(".maps figure")).to_have_count(1)
     page.locator("#classify-model input").click()
     page.get_by_role("option", name="Animals").click()
     changed(page, SEES, before)
     page.locator(".net").nth(1).wait_for()
-    assert page.locator(".front").is_visible()
+    expect(page.locator(".front")).to_be_visible()
 
 
 def test_a_link_opens_a_model(visit: Visit) -> None:
     page = look(visit, f"{TAB}&model={CLOTHES}")
-    assert page.locator("#classify-model input").input_value() == "Clothes"
-    assert page.locator(".examples button").last.get_attribute("title") == "Example: clock"
+    expect(page.locator("#classify-model input")).to_have_value("Clothes")
+    expect(page.locator(".examples button").last).to_have_attribute("title", "Example: clock")
 
 
 def test_the_layer_whose_kernels_are_drawn_can_be_picked(visit: Visit) -> None:
@@ -106,22 +106,22 @@ def test_the_layer_whose_kernels_are_drawn_can_be_picked(visit: Visit) -> None:
     before = source(page, ".kernels .tied img")
     page.locator(".kernels select").select_option(index=0)
     changed(page, ".kernels .tied img", before)
-    assert "in place of" in page.locator(".numbers").inner_text()
+    expect(page.locator(".numbers")).to_contain_text("in place of")
 
 
 def test_points_of_the_front_and_layers_name_themselves(visit: Visit) -> None:
     page = look(visit)
     said = page.locator(".front .said")
     page.locator(".front .point").last.hover()
-    assert said.inner_text().startswith("ResNet-20: 90.0 %")
+    expect(said).to_contain_text("ResNet-20: 90.0 %")
     page.locator(".front .point").first.focus()
-    assert said.inner_text().startswith("resnet20@0.25:blueprint: 80.0 % ± 0.2 over 3 runs")
+    expect(said).to_contain_text("resnet20@0.25:blueprint: 80.0 % ± 0.2 over 3 runs")
     page.keyboard.press("ArrowRight")
-    assert said.inner_text().startswith("resnet20@0.25: 81.0 %")
+    expect(said).to_contain_text("resnet20@0.25: 81.0 %")
     page.locator(".axis input[value=latency_ms]").check()
-    assert page.locator(".front .point").count() == 2  # nobody timed the published one
+    expect(page.locator(".front .point")).to_have_count(2)  # nobody timed the published one
     page.locator(".maps .part.tied").first.hover()
-    assert "tied by blueprint-1" in page.locator(".maps .said").first.inner_text()
+    expect(page.locator(".maps .said").first).to_contain_text("tied by blueprint-1")
 
 
 def test_refused_files_keep_what_is_shown(visit: Visit, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_webcam_and_paste(visit: Visit) -> None:
     page.get_by_role("button", name="Webcam").click()
     page.get_by_role("button", name="Take the picture").click()
     before = changed(page, SEES, before)
-    assert page.locator(".photo .choose").is_visible()
+    expect(page.locator(".photo .choose")).to_be_visible()
     page.get_by_role("button", name="Paste").click()
     changed(page, SEES, before)
 

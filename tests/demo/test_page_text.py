@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from browsing import DESKTOP, PHONE, Visit, playwright, warned
+from browsing import DESKTOP, PHONE, Visit, expect, playwright, warned
 from tiny_weights import TINY_TEXT, UNSEARCHED
 
 TAB = "?tab=text"
@@ -36,31 +37,31 @@ def until_linked(page: playwright.Page, words: str) -> None:
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_opens_with_an_answer_and_reads_what_is_typed(visit: Visit, size: tuple[int, int]) -> None:
     page = look(visit, size=size)
-    assert page.locator("#text-answers .net").count() == 2
-    assert page.locator("#text-answers .sees").is_hidden()
+    expect(page.locator("#text-answers .net")).to_have_count(2)
+    expect(page.locator("#text-answers .sees")).to_be_hidden()
     page.wait_for_function("document.querySelector('#text-costs tbody').innerText.includes(' ms')")
-    assert "TF-IDF" in page.locator(".beside").inner_text()
+    expect(page.locator(".beside")).to_contain_text("TF-IDF")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    assert page.locator("#text-front .axis").is_hidden()
+    expect(page.locator("#text-front .axis")).to_be_hidden()
     fill(page, MARKUP)
     until_linked(page, "onerror")
     page.wait_for_function("document.querySelector('.flow .text').innerText.includes('onerror=alert(1)')")
-    assert page.locator(".flow .text img").count() == 0
+    expect(page.locator(".flow .text img")).to_have_count(0)
     fill(page, "   ")
     page.get_by_text("Paste or type a text, or pick").wait_for()
-    assert page.locator(".flow").is_hidden()
-    assert page.locator("#text-answers .net").count() == 0
+    expect(page.locator(".flow")).to_be_hidden()
+    expect(page.locator("#text-answers .net")).to_have_count(0)
 
 
 def test_the_slider_switches_plans(visit: Visit) -> None:
     page = look(visit)
     page.locator(".plans input").focus()
     page.keyboard.press("End")
-    assert page.locator(".plans .about b").inner_text() == "fastest"
+    expect(page.locator(".plans .about b")).to_have_text("fastest")
     until_linked(page, "plan=fastest")
     page.wait_for_function("document.querySelector('#text-answers .net small').textContent === 'fastest'")
     page.wait_for_function("document.querySelector('#text-front .name').textContent === 'fastest'")
-    assert page.locator(".layer").nth(3).locator(".cell:not(.saved)").count() == 0
+    expect(page.locator(".layer").nth(3).locator(".cell:not(.saved)")).to_have_count(0)
     page.keyboard.press("Home")
     page.wait_for_function("document.querySelectorAll('#text-answers .net').length === 1")
 
@@ -69,17 +70,17 @@ def test_a_slot_shows_its_words_and_a_word_its_slots(visit: Visit) -> None:
     page = look(visit)
     said = page.locator(".flow .said")
     page.locator(".layer").nth(2).locator(".cell").nth(1).hover()
-    assert said.inner_text().startswith("Layer 3, slot 2 of ")
-    assert page.locator(".word.in").count() > 0
+    expect(said).to_contain_text("Layer 3, slot 2 of ")
+    expect(page.locator(".word.in").first).to_be_visible()
     page.locator(".word").nth(1).hover()
-    assert "In the last layer it is in slot" in said.inner_text()
-    assert page.locator(".cell.in").count() > 0
+    expect(said).to_contain_text("In the last layer it is in slot")
+    expect(page.locator(".cell.in").first).to_be_visible()
     page.keyboard.press("Tab")
     page.locator(".word").first.focus()
     page.keyboard.press("ArrowRight")
-    assert page.locator(".word.now").inner_text() == page.locator(".word").nth(1).inner_text()
+    expect(page.locator(".word").nth(1)).to_have_class(re.compile(r"\bnow\b"))
     page.keyboard.press("Escape")
-    assert page.locator(".in").count() == 0
+    expect(page.locator(".in")).to_have_count(0)
 
 
 def test_an_example_and_its_link(visit: Visit) -> None:
@@ -90,17 +91,16 @@ def test_an_example_and_its_link(visit: Visit) -> None:
     text = again.get_by_label("Your text", exact=True).input_value()
     assert text == page.get_by_label("Your text", exact=True).input_value()
     assert "🎬" in text
-    assert (
-        again.locator("#text-answers .words").inner_text()
-        == page.locator("#text-answers .words").inner_text()
+    expect(page.locator("#text-answers .words")).to_have_text(
+        again.locator("#text-answers .words").inner_text(), use_inner_text=True
     )
 
 
 def test_another_model_that_nobody_searched(visit: Visit) -> None:
     page = look(visit, f"{TAB}&model={UNSEARCHED}")
-    assert page.locator(".slide").is_hidden()
-    assert "textclf.search" in page.locator(".plans .about").inner_text()
-    assert page.locator("#text-front .front").is_hidden()
+    expect(page.locator(".slide")).to_be_hidden()
+    expect(page.locator(".plans .about")).to_contain_text("textclf.search")
+    expect(page.locator("#text-front .front")).to_be_hidden()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_another_model_that_nobody_searched(visit: Visit) -> None:
 def test_a_bad_link_says_so_and_the_tab_opens(visit: Visit, query: str, words: str) -> None:
     page = look(visit, f"{TAB}&{query}")
     warned(page, words)
-    assert page.locator("#text-answers .net").count() == 2
+    expect(page.locator("#text-answers .net")).to_have_count(2)
 
 
 def test_a_table_is_classified_and_a_bad_one_refused(visit: Visit, tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_a_table_is_classified_and_a_bad_one_refused(visit: Visit, tmp_path: Pat
     page.get_by_text("first row must name the columns").wait_for()
     upload.set_input_files(good)
     page.get_by_text("200 rows in").wait_for()
-    assert page.locator(".rows tbody tr").count() == 8
-    assert "<b>awful</b> word2" in page.locator(".rows").inner_text()
+    expect(page.locator(".rows tbody tr")).to_have_count(8)
+    expect(page.locator(".rows")).to_contain_text("<b>awful</b> word2")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the table").click()
     download.value.save_as(tmp_path / "found.csv")
@@ -141,7 +141,7 @@ def test_a_large_table_can_be_cancelled(visit: Visit, tmp_path: Path) -> None:
     page.locator("#text-panel-table input[type=file]").set_input_files(path)
     page.wait_for_function("document.querySelector('.doing').textContent.includes('of 40,000 texts')")
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_text("Cancelled: nothing was kept.").wait_for()
-    assert page.locator(".going").is_hidden()
+    expect(page.locator(".doing")).to_have_text("Cancelled: nothing was kept.")
+    expect(page.locator(".going")).to_be_hidden()
     page.wait_for_timeout(1500)
-    assert page.locator(".doing").inner_text() == "Cancelled: nothing was kept."
+    expect(page.locator(".doing")).to_have_text("Cancelled: nothing was kept.")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from browsing import DESKTOP, PHONE, Visit, playwright
+from browsing import DESKTOP, PHONE, Visit, expect, playwright
 from tiny_weights import MODEL, TINY_CNN, TINY_TEXT
 
 READY = "document.querySelector('#yourown-train li') && document.querySelector('#yourown-open dl')"
@@ -26,7 +26,7 @@ def test_it_opens_by_link_with_commands_and_models_and_fits(visit: Visit, size: 
     names = page.locator("#yourown-open .entries button").evaluate_all("all => all.map((e) => e.title)")
     assert {MODEL, TINY_CNN, TINY_TEXT} <= set(names)
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    assert page.locator(".toast-body").count() == 0
+    expect(page.locator(".toast-body")).to_have_count(0)
 
 
 def test_commands_follow_what_is_chosen_and_typed_and_are_copied(visit: Visit) -> None:
@@ -52,10 +52,10 @@ def test_what_no_command_can_hold_is_said_and_the_last_commands_stay(visit: Visi
     page = visit("?tab=yourown", ready=READY)
     page.get_by_label("Epochs").fill("0")
     page.locator("#yourown-train .refused").get_by_text("Epochs").wait_for()
-    assert page.locator(CODE).count() > 3
+    expect(page.locator(CODE).nth(3)).to_be_visible()
     page.get_by_label("Epochs").fill("7")
     assert "--epochs 7 " in code(page, "--epochs 7 ")
-    assert page.locator("#yourown-train .refused").is_hidden()
+    expect(page.locator("#yourown-train .refused")).to_be_hidden()
 
 
 def test_a_model_of_ones_own_opens_in_its_tab(visit: Visit, weights_dir: Path, tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_a_model_of_ones_own_opens_in_its_tab(visit: Visit, weights_dir: Path, t
     link = page.get_by_role("link", name="Open in “Classify an image”").get_attribute("href")
     # Another window: one that is left while it still loads complains of that.
     page = visit(link, ready="document.querySelector('#classify-answers .words')?.innerText")
-    assert page.get_by_label("Model").locator("visible=true").input_value() == "my-cnn"
-    assert str(folder) in page.locator("#classify-python").inner_text()
+    expect(page.get_by_label("Model").locator("visible=true")).to_have_value("my-cnn")
+    expect(page.locator("#classify-python")).to_contain_text(str(folder))
 
 
 def test_what_cannot_be_opened_is_said(visit: Visit) -> None:
@@ -86,7 +86,7 @@ def test_what_cannot_be_opened_is_said(visit: Visit) -> None:
         page.get_by_label("Another one").fill(asked)
         page.get_by_role("button", name="Open", exact=True).click()
         page.locator("#yourown-open .refused").get_by_text(words).wait_for()
-        assert page.get_by_role("button", name="Open", exact=True).is_enabled()
+        expect(page.get_by_role("button", name="Open", exact=True)).to_be_enabled()
 
 
 def test_a_card_is_told_for_every_model_by_keyboard(visit: Visit) -> None:
@@ -95,4 +95,4 @@ def test_a_card_is_told_for_every_model_by_keyboard(visit: Visit) -> None:
         page.locator(f"#yourown-open .entries button[title='{name}']").focus()
         page.keyboard.press("Enter")
         page.locator("#yourown-open dl").get_by_text(words).wait_for()
-    assert page.locator("#yourown-open .entries [aria-pressed=true]").get_attribute("title") == MODEL
+    expect(page.locator("#yourown-open .entries [aria-pressed=true]")).to_have_attribute("title", MODEL)

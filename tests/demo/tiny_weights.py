@@ -22,7 +22,7 @@ SOLID, QUARTERS = "affinevae-modelnet10", "quarters"
 # Classifiers: with a dense twin and a front; in grey and alone.
 TINY_CNN, DENSE_CNN, CLOTHES = "cnn-cifar10", "cnn-cifar10-dense", "cnn-fashion"
 # Text classifiers: with plans and a front; never searched.
-TINY_TEXT, UNSEARCHED = "text-agnews", "plain-text"
+TINY_TEXT, UNSEARCHED = "text-imdb", "plain-text"
 PLANS = {"full": (1, 1, 1, 1), "accurate": (1, 1, 1, 1), "balanced": (2, 1, 2, 1), "fastest": (4, 2, 1)}
 PICTURED = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

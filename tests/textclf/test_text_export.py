@@ -12,6 +12,7 @@ from tinytext import model, reviews
 
 from textclf import PlanFacts, TextClassifier
 from textclf.bottleneck import OPERATORS
+from textclf.engine import Precision
 from textclf.export import Export, export, tensor_places
 from textclf.export import run as export_command
 from weights.checkpoint import WEIGHTS
@@ -62,6 +63,19 @@ def test_graphs_hold_no_weights(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "m", tmp_path / "elsewhere")
     moved = TextClassifier.from_pretrained(tmp_path / "elsewhere")
     assert torch.equal(moved.predict(["good"], "balanced"), loaded.predict(["good"], "balanced"))
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_word_embeddings_are_widened_row_by_row(precision: Precision, tmp_path: Path) -> None:
+    """Of a table that was cast whole, each session would keep a copy."""
+    loaded = saved(tmp_path / "m")
+    (path,) = export(loaded, tmp_path / "m", ["balanced"], [precision])
+    table = loaded.encoder.words.weight
+    graph = onnx.load(path)
+    (stored,) = [tensor for tensor in graph.graph.initializer if "words" in tensor.name]
+    assert tuple(stored.dims) == table.shape
+    assert stored.data_type == onnx.TensorProto.FLOAT16
+    assert {node.op_type for node in graph.graph.node if stored.name in node.input} == {"Gather"}
 
 
 def test_auto_takes_the_graph_where_there_is_one(tmp_path: Path) -> None:

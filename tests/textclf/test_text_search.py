@@ -6,7 +6,9 @@ import itertools
 import json
 import math
 import multiprocessing
+import os
 from dataclasses import replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import optuna
@@ -89,8 +91,10 @@ def test_another_searchs_storage_is_refused(tmp_path: Path) -> None:
         pareto(toy, DEPTH, trials=3, storage=journal, identity="two")
 
 
-def worker(journal: str, log: str) -> None:
+def worker(journal: str, log: str, both: Barrier) -> None:
     def logged(plan: Plan) -> tuple[float, float]:
+        if not os.path.exists(log):  # nobody ends a trial before the other one has begun one
+            both.wait(80)
         with open(log, "a") as file:
             file.write("1\n")
         return toy(plan)
@@ -101,7 +105,8 @@ def worker(journal: str, log: str) -> None:
 def test_two_workers_share_a_search(tmp_path: Path) -> None:
     journal, logs = tmp_path / "journal", [str(tmp_path / "a"), str(tmp_path / "b")]
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=worker, args=(str(journal), log)) for log in logs]
+    both = context.Barrier(len(logs))
+    workers = [context.Process(target=worker, args=(str(journal), log, both)) for log in logs]
     for process in workers:
         process.start()
     for process in workers:

@@ -119,10 +119,10 @@ def test_subset_keeps_the_classes_shares() -> None:
 
 
 def test_the_plans_of_a_fine_tuning_are_those_named_or_searched(tmp_path: Path) -> None:
-    def chosen(*plans: str, start: str | None = "model", metrics: object = None) -> list[tuple[int, ...]]:
+    def chosen(*plans: str, metrics: object = None) -> list[tuple[int, ...]]:
         model().save_pretrained(tmp_path, metrics={"search": metrics} if metrics else {"training": {}})
         loaded = TextClassifier.from_pretrained(tmp_path)
-        return chosen_plans(Train("", Path(), start=start, supernet=Supernet(plans=plans)), loaded)
+        return chosen_plans(Train("", Path(), start="model", supernet=Supernet(plans=plans)), loaded)
 
     full = (1,) * LAYERS
     front = {"front": [{"factors": list(full)}, {"factors": [4, 2, 1]}, {"factors": [1, 1, 2]}]}
@@ -136,9 +136,8 @@ def test_the_plans_of_a_fine_tuning_are_those_named_or_searched(tmp_path: Path) 
     ):
         with pytest.raises(ValueError, match=error):
             chosen(wrong)
-    for unsearched in ({}, {"start": None, "metrics": front}):
-        with pytest.raises(ValueError, match=r"needs a (searched model|model that was searched)"):
-            chosen("front", **unsearched)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="needs a model that was searched"):
+        chosen("front")
 
 
 def test_frozen_layers_stay(tmp_path: Path) -> None:
@@ -195,9 +194,16 @@ def test_the_command_writes_a_complete_folder(data_file: Path, backbone: Path, t
     assert (output / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(RunError, match="another epochs"):
         train(replace(same, loop=replace(same.loop, epochs=2)))
-    train(replace(same, start=str(output), output=tmp_path / "warm", measure=False))
-    warm = json.loads((tmp_path / "warm" / "metrics.json").read_text())
-    assert warm["training"]["start"] == "model"
+    train(replace(same, start=str(output), output=tmp_path / "warm"))
+    warm = json.loads((tmp_path / "warm" / "metrics.json").read_text())["training"]
+    assert warm["start"] == "model"
+    first = {key: metrics["training"][key] for key in ("epochs", "texts", "cpu_seconds")}
+    assert (metrics["training"]["earlier"], warm["earlier"]) == ([], [first])
+    spent = warm["cpu_seconds"] + first["cpu_seconds"]
+    told = (
+        f"{spent:,.0f} CPU seconds in 2 runs, each from the last: 1 epoch of 128 texts, 1 epoch of 128 texts."
+    )
+    assert told in (tmp_path / "warm" / "README.md").read_text()
 
 
 def test_resume_after_kill_ends_with_the_same_weights(

@@ -1,0 +1,73 @@
+"""What ``benchmarks.text_fronts`` measured: plans of several data sets, one training and one search each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.claims.claim import Axis, Claim, Plot, by, data_title, listed, need, of_rows
+from benchmarks.tables import Columns, Rows
+
+PLANS, ENGINES = ("balanced", "fastest"), ("onnx", "int8")
+COLUMNS: Columns = {
+    "test texts": ("texts", "{:,}"),
+    "tokens": ("tokens", "{}"),
+    "full": ("full", "{:.2%}"),
+    "balanced": ("balanced", "{:.2%}"),
+    "faster": ("balanced, faster, onnx", "{:.1f}x"),
+    "in int8": ("balanced, int8", "{:.2%}"),
+    "faster, int8": ("balanced, faster, int8", "{:.1f}x"),
+    "fastest": ("fastest", "{:.2%}"),
+    "faster, fastest": ("fastest, faster, onnx", "{:.1f}x"),
+    "TF-IDF": ("linear", "{:.2%}"),
+    "CPU seconds": ("cpu_seconds", "{:.0f}"),
+}
+SHIPPED, ONCE = "shipped, several rounds", "one training, one search"
+
+RIGHT = Axis("accuracy of the plan “balanced”", "balanced", "higher", percent=True)
+FASTER = Axis("times faster than full length, ONNX Runtime, float32", "balanced, faster, onnx", "higher")
+
+
+def claims(name: str, results: dict[str, Any]) -> list[Claim]:
+    """The claim over all data sets."""
+    rows: Rows = results["rows"]
+
+    def series(row: str) -> str:
+        return SHIPPED if row in results["shipped"] else ONCE
+
+    titles = [_title(row) for row in rows]
+    return [
+        Claim(
+            name,
+            f"Shorter sequences: {len(rows)} data sets",
+            "Text",
+            _sentence(rows),
+            "Times are those of a text of the median length, and short texts have little to lose. The plan “balanced” "
+            "is the fastest that lost at most half a point on validation texts, and may lose more on others.",
+            rows,
+            COLUMNS,
+            (Plot("", FASTER, RIGHT, of_rows(rows, COLUMNS, FASTER, RIGHT, series, _title)),),
+            (ONCE, SHIPPED),
+            f"test texts of {listed(titles)}",
+            f"{results['n']} of each, and the shipped models",
+            f"python -m benchmarks.text_fronts --data {' '.join(r for r in rows if r not in results['shipped'])}",
+            results,
+            "Faster: than full length in the same engine. CPU seconds: all trainings and the last search.",
+        )
+    ]
+
+
+def _title(row: str) -> str:
+    return data_title(row.removeprefix("text-"))
+
+
+def _sentence(rows: Rows) -> str:
+    faster = [need(row, "balanced, faster, onnx") for row in rows.values()]
+    lost = [100 * (need(row, "balanced") - need(row, "full")) for row in rows.values()]
+    ahead = [_title(name) for name, row in rows.items() if need(row, "balanced") > need(row, "linear")]
+    points = "{:.1f} points"
+    return (
+        f"On {len(rows)} data sets the plan “balanced” answers {min(faster):.1f} to {max(faster):.1f} times faster "
+        f"than full length in the same engine, right between {by(min(lost), points, 'more', 'less')} and "
+        f"{by(max(lost), points, 'more', 'less')}; it is ahead of TF-IDF and a linear model on "
+        f"{listed(ahead) or 'none of them'}."
+    )

@@ -1,0 +1,141 @@
+"""Claim: what the plans of one data set show, those of others show too.
+
+    python -m benchmarks.text_fronts --data trec sst2 20news
+
+On every data set one command of each kind, as a user would give it: a training over random plans, a search, an
+evaluation on test texts, by recipes that were chosen for how long texts are and how many there are, not by their
+results. Finished runs are read again, not repeated. The shipped models, which took more rounds, stand beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.claims.text_fronts import COLUMNS, ENGINES, PLANS
+from benchmarks.tables import Rows, markdown, several, write
+from benchmarks.text_latency import short_name
+from textclf.evaluate import Evaluate
+from textclf.evaluate import run as evaluate
+from textclf.search import Search
+from textclf.search import run as search
+from textclf.train import Supernet, Train, train
+from training.command import command
+from training.loop import LoopConfig
+from training.measure import commit, machine
+from training.runs import read_metrics
+from weights.catalog import directory
+
+
+class Recipe(NamedTuple):
+    """What differs between data sets."""
+
+    max_length: int
+    vocabulary: int
+    epochs: int
+
+
+RECIPES = {
+    "trec": Recipe(64, 12_000, 6),
+    "sst2": Recipe(64, 12_000, 1),
+    "20news": Recipe(128, 20_000, 4),
+}
+USUAL = Recipe(128, 20_000, 2)
+
+
+@dataclass(frozen=True)
+class TextFronts:
+    """Train, search and measure on several data sets, or re-read the runs.
+
+    Args:
+        data: labelled texts: names or files.
+        seeds: runs of each.
+        trials: plans that each search tries.
+        test: test texts, at most.
+        shipped: models of ``weights/`` to stand beside them, as their cards have them.
+        runs: folder of the trained models.
+        output: results.
+    """
+
+    data: tuple[str, ...]
+    seeds: int = 1
+    trials: int = 100
+    test: int = 4000
+    shipped: tuple[str, ...] = ("text-imdb", "text-agnews")
+    runs: Path = Path("runs")
+    output: Path = Path("benchmarks/results/text_fronts.json")
+
+
+def recipe(options: TextFronts, data: str, seed: int) -> Train:
+    """One run; its folder says what it is."""
+    chosen = RECIPES.get(short_name(data), USUAL)
+    return Train(
+        data,
+        options.runs / f"text-{short_name(data)}-s{seed}",
+        max_length=chosen.max_length,
+        vocabulary=chosen.vocabulary,
+        measure=False,
+        supernet=Supernet(full=0.5),
+        loop=LoopConfig(
+            epochs=chosen.epochs, batch=32, lr=1e-4, weight_decay=0.01, clip=1.0, warmup=100, seed=seed
+        ),
+    )
+
+
+def measured(options: TextFronts, data: str, seed: int) -> dict[str, Any]:
+    """``metrics.json`` of a run, trained, searched and evaluated first if need be."""
+    plan = recipe(options, data, seed)
+    train(plan)
+    folder = str(plan.output)
+    if "search" not in read_metrics(plan.output):
+        search(Search(folder, data, trials=options.trials, seed=seed))
+    if "test" not in read_metrics(plan.output):
+        evaluate(Evaluate(folder, data, test=options.test, seed=seed))
+    return read_metrics(plan.output)
+
+
+def row(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One data set's: accuracies, what the plans gain over full length in the same engine, and what it took."""
+    tests = [run["test"] for run in runs]
+    full = [test["plans"]["full"] for test in tests]
+    found: dict[str, Any] = {
+        "texts": tests[0]["n"],
+        "tokens": tests[0]["tokens"],
+        "full": several([plan["accuracy"] for plan in full]),
+        "linear": tests[0]["linear"]["accuracy"],
+        "cpu_seconds": several([_seconds(run) for run in runs]),
+    }
+    for name in PLANS:
+        plans = [test["plans"][name] for test in tests]
+        found[name] = several([plan["accuracy"] for plan in plans])
+        found[f"{name}, int8"] = several([plan["int8"]["accuracy"] for plan in plans])
+        for engine in ENGINES:
+            times = [
+                (f["latency_ms"][engine], p["latency_ms"][engine]) for f, p in zip(full, plans, strict=True)
+            ]
+            found[f"{name}, faster, {engine}"] = several([whole / short for whole, short in times])
+    return found
+
+
+def _seconds(run: dict[str, Any]) -> float:
+    """Of a processor, for all trainings and the last search."""
+    trainings = [run["training"], *run["training"].get("earlier", [])]
+    return float(sum(one["cpu_seconds"] for one in trainings) + run["search"].get("cpu_seconds", 0.0))
+
+
+def run(options: TextFronts) -> None:
+    """Train and measure what is missing; print and keep."""
+    shipped: Rows = {name: row([read_metrics(directory() / name)]) for name in options.shipped}
+    ours: Rows = {
+        short_name(data): row([measured(options, data, seed) for seed in range(options.seeds)])
+        for data in options.data
+    }
+    facts = {"n": options.seeds, "shipped": list(shipped), "machine": machine(), "commit": commit()}
+    write(options.output, {**facts, "rows": {**shipped, **ours}})
+    markdown({**shipped, **ours}, COLUMNS)
+
+
+if __name__ == "__main__":
+    command(TextFronts, run)

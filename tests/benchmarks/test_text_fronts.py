@@ -1,0 +1,62 @@
+"""Several data sets in one table: a gain is over full length in the same engine and run, and words follow numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.claims import read
+from benchmarks.text_fronts import TextFronts, recipe, row
+
+
+def plan(accuracy: float, onnx: float, int8: float) -> dict[str, Any]:
+    return {
+        "accuracy": accuracy,
+        "int8": {"accuracy": accuracy - 0.01},
+        "latency_ms": {"onnx": onnx, "int8": int8},
+    }
+
+
+def run(full_ms: float, earlier: bool = False) -> dict[str, Any]:
+    plans = {"full": plan(0.9, full_ms, 6), "balanced": plan(0.89, 4, 2), "fastest": plan(0.8, 2, 1)}
+    before = {"earlier": [{"cpu_seconds": 540.0}]} if earlier else {}
+    return {
+        "training": {"cpu_seconds": 60.0, **before},
+        "search": {"cpu_seconds": 120.0},
+        "test": {"n": 500, "tokens": 10, "plans": plans, "linear": {"accuracy": 0.85}},
+    }
+
+
+def test_a_gain_is_the_mean_of_each_runs_own_gain() -> None:
+    found = row([run(8), run(16)])
+    assert found["balanced, faster, onnx"]["mean"] == pytest.approx(3)  # of 2 and 4, not of 12 and 4 ms
+    assert found["balanced, faster, int8"] == {"mean": 3, "std": 0, "n": 2}
+    assert found["fastest"]["mean"] == pytest.approx(0.8)
+    assert found["cpu_seconds"]["mean"] == pytest.approx(180)
+
+
+def test_what_all_trainings_took_is_counted() -> None:
+    assert row([run(8, earlier=True)])["cpu_seconds"]["mean"] == pytest.approx(720)
+
+
+def test_runs_differ_by_data_and_seed_alone(tmp_path: Path) -> None:
+    options = TextFronts(("some/trec.csv.gz", "reviews.csv"), runs=tmp_path)
+    first, other = (recipe(options, options.data[0], seed) for seed in (0, 1))
+    assert (first.output.name, other.output.name) == ("text-trec-s0", "text-trec-s1")
+    assert first.max_length == 64
+    assert recipe(options, options.data[1], 0).max_length == 128
+
+
+def test_the_sentence_says_where_tf_idf_wins(tmp_path: Path) -> None:
+    lost = row([run(8)])
+    lost["linear"] = 0.95
+    results = {"n": 1, "shipped": ["text-imdb"], "rows": {"text-imdb": row([run(8)]), "trec": lost}}
+    (tmp_path / "text_fronts.json").write_text(json.dumps(results))
+    (claim,) = read(tmp_path / "text_fronts.json")
+    assert "2.0 to 2.0 times faster" in claim.sentence
+    assert "1.0 points less and 1.0 points less" in claim.sentence
+    assert claim.sentence.endswith("a linear model on IMDB.")
+    assert claim.command == "python -m benchmarks.text_fronts --data trec"

@@ -1,0 +1,72 @@
+"""The benchmark of plans: what it compares differs in one thing, and nothing is told that nobody measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from tinytext import LAYERS, model
+
+from benchmarks.claims.text_latency import FIRST, setting_rows
+from benchmarks.text_latency import (
+    TextLatencyClaim,
+    at_equal_latency,
+    operator_recipes,
+    other_plans,
+    timed,
+)
+from textclf import TextClassifier
+from textclf.bottleneck import OPERATORS
+from textclf.search import Candidate
+from training.loop import RunError
+
+
+def test_poolings_differ_in_nothing_but_the_pooling() -> None:
+    rows = operator_recipes(TextLatencyClaim("imdb", "text-imdb", seeds=2))
+    assert set(rows) == set(OPERATORS)
+    folders = [plan.output for plans in rows.values() for plan in plans]
+    assert len(set(folders)) == len(folders) == 2 * len(OPERATORS)
+    usual = asdict(rows["mean"][1])
+    for plans in rows.values():
+        assert {k for k, v in asdict(plans[1]).items() if v != usual[k]} <= {"pooling", "output"}
+        assert [plan.loop.seed for plan in plans] == [0, 1]
+
+
+def test_plans_by_hand_are_plans_and_all_different() -> None:
+    plans = other_plans(6)
+    assert len(set(plans.values())) == len(plans) > 5
+    classifier = model()
+    assert all(classifier.plan(plan) for plan in other_plans(LAYERS).values())
+
+
+def test_a_searched_plan_competes_with_what_is_no_faster() -> None:
+    ours = [Candidate((4, 1), 0.2, 1.0), Candidate((2, 1), 0.1, 3.0), Candidate((1, 1), 0.05, 9.0)]
+    others = {"slow": Candidate((1, 2), 0.3, 4.0), "fast": Candidate((8, 1), 0.4, 0.5)}
+    rows = at_equal_latency(ours, others)
+    assert rows["slow"] == {"ms": 4.0, "accuracy": 0.7, "searched": 0.9, "ahead": pytest.approx(0.2)}
+    assert rows["fast"]["searched"] is rows["fast"]["ahead"] is None
+
+
+def test_times_stand_beside_the_accuracies_of_the_card(tmp_path: Path) -> None:
+    classifier = model()
+    test = {
+        "n": 1234,
+        "tokens": 40,
+        "plans": {
+            name: {"accuracy": 0.5 + 0.1 * i, "macs": 10 - i} for i, name in enumerate(classifier.plans)
+        },
+        "linear": {"accuracy": 0.75, "latency_ms": 0.5},
+    }
+    classifier.save_pretrained(tmp_path, metrics={"data": "reviews.csv", "test": test})
+    loaded = TextClassifier.from_pretrained(tmp_path)
+    result = timed(loaded, 1)
+    assert (result["data"], result["n"]) == ("reviews", 1234)
+    rows = setting_rows(result, FIRST)
+    assert {name: rows[name]["accuracy"] for name in loaded.plans} == {
+        name: plan["accuracy"] for name, plan in test["plans"].items()
+    }
+    assert all(rows[name]["torch"] > 0 for name in loaded.plans)
+    classifier.save_pretrained(tmp_path, metrics={"data": "reviews.csv"})
+    with pytest.raises(RunError, match="not measured"):
+        timed(TextClassifier.from_pretrained(tmp_path), 1)
