@@ -60,7 +60,8 @@ def _less_error(loaded: Loaded, things: str) -> str:
     key = "squared_error"
     ours, plain = measured(loaded.name), measured(loaded.name.removeprefix("affine"))
     less = 1 - ours[key] / plain[key]
-    return f"{100 * less:.0f} % less error than a network without it, from as many numbers; {ours['n']:,} test {things}."
+    tested = f"{ours['n']:,} test {things}"
+    return f"{100 * less:.0f} % less error than a network without it, from as many numbers; {tested}."
 
 
 def kernels(models: Models) -> dict[str, Any]:
