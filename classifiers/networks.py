@@ -1,8 +1,8 @@
 """Networks by name: ``"wrn16-4"``, half as wide ``"wrn16-4@0.5"``, tied ``"wrn16-4:blueprint-4"``, or both.
 
-CIFAR forms (32 x 32 pixels, three sizes of map) of ResNet (He et al. 2016, arXiv:1512.03385, section 4.2), Wide ResNet
-(Zagoruyko & Komodakis 2016, arXiv:1605.07146) and MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381), and ImageNet
-forms (224 x 224) of ResNet, MobileNetV2 and EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946).
+CIFAR forms (32 x 32 pixels) of ResNet (He et al. 2016, arXiv:1512.03385, section 4.2), Wide ResNet (Zagoruyko &
+Komodakis 2016, arXiv:1605.07146), MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) and the quick ResNet-9, and
+ImageNet forms (224 x 224) of ResNet, MobileNetV2 and EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946).
 """
 
 from __future__ import annotations
@@ -162,6 +162,31 @@ def wide_resnet(classes: int, channels: int, width: float, depth: int, widen: fl
     return nn.Sequential(conv(channels, stem), *blocks, tail, Head(inputs, classes))
 
 
+class Added(nn.Module):
+    """``x + body(x)``."""
+
+    def __init__(self, *body: nn.Module) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*body)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def pooled(inputs: int, outputs: int) -> nn.Sequential:
+    """3x3 convolution to half the size: pooled before the norm, which then has a quarter of the work."""
+    layers = [conv(inputs, outputs), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+def quick_resnet(classes: int, channels: int, width: float) -> nn.Sequential:
+    """ResNet-9: shallow and wide, the quickest to train (Page 2018, "How to train your ResNet")."""
+    a, b, c, d = (scaled(n, width) for n in (64, 128, 256, 512))
+    blocks = [conv_norm(channels, a), pooled(a, b), Added(conv_norm(b, b), conv_norm(b, b))]
+    blocks += [pooled(b, c), pooled(c, d), Added(conv_norm(d, d), conv_norm(d, d)), nn.AdaptiveMaxPool2d(1)]
+    return nn.Sequential(*blocks, Head(d, classes))
+
+
 # Inverted residuals ------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +299,7 @@ def _recipe(make: Callable[..., nn.Sequential], size: int, **options: object) ->
 
 
 NETWORKS: dict[str, Recipe] = {
+    "resnet9": _recipe(quick_resnet, 32),
     **{f"resnet{depth}": _recipe(cifar_resnet, 32, depth=depth) for depth in (20, 32, 56)},
     **{f"wrn{d}-{k}": _recipe(wide_resnet, 32, depth=d, widen=k) for d, k in ((16, 2), (16, 4), (28, 3))},
     "mobilenetv2": _recipe(mobilenet, 32, stages=MOBILENET_V2_CIFAR, stem_stride=1),
@@ -288,7 +314,7 @@ NETWORKS: dict[str, Recipe] = {
 }
 # The dense forms that are listed, and the plans that each is listed with; any other width or plan works by name too.
 DENSE = (
-    "resnet20", "resnet32", "resnet56", "wrn16-2", "wrn16-4", "wrn28-3", "mobilenetv2@0.5", "mobilenetv2",
+    "resnet9", "resnet20", "resnet32", "resnet56", "wrn16-2", "wrn16-4", "wrn28-3", "mobilenetv2@0.5", "mobilenetv2",
     "imagenet-resnet18", "imagenet-resnet50", "imagenet-mobilenetv2", "imagenet-efficientnet-b0",
 )  # fmt: skip
 STANDARD_PLANS = ("blueprint", "blueprint-4", "channel_group-4", "block-2", "kronecker-4", "kernel_bank-2", "filter_tile-2")  # fmt: skip  # noqa: E501

@@ -66,8 +66,8 @@ def _sentence(rows: Rows) -> str:
     ahead = [_title(name) for name, row in rows.items() if need(row, "balanced") > need(row, "linear")]
     points = "{:.1f} points"
     return (
-        f"On {len(rows)} data sets the plan “balanced” answers {min(faster):.1f} to {max(faster):.1f} times faster "
-        f"than full length in the same engine, right between {by(min(lost), points, 'more', 'less')} and "
-        f"{by(max(lost), points, 'more', 'less')}; it is ahead of TF-IDF and a linear model on "
+        f"On {len(rows)} data sets the plan “balanced” is {min(faster):.1f} to {max(faster):.1f} times as fast as full "
+        f"length in the same engine, its accuracy from {by(min(lost), points, 'higher', 'lower')} to "
+        f"{by(max(lost), points, 'higher', 'lower')}; it is ahead of TF-IDF and a linear model on "
         f"{listed(ahead) or 'none of them'}."
     )

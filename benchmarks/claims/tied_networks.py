@@ -30,7 +30,14 @@ COLUMNS: Columns = {
     **plainly("faster, batch 1", "faster, batch 64", form="{:.1f}x"),
     **plainly("CPU s", form="{:.0f}"),
 }
-SEEDS = 3  # unless the command says otherwise
+# What is trained on each set unless the command says otherwise: dense twin, tied, and a narrower dense network of as
+# many parameters as the tied one.
+NETWORKS = {
+    "cifar10": ("resnet9@0.5", "resnet9@0.5:blueprint", "resnet9@0.172"),
+    "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375"),
+}
+EPOCHS = {"cifar10": 16, "fashion": 8}
+SEEDS = 3
 TIED, DENSE, NARROW, PUBLISHED = "tied", "dense", "dense and narrower", "published, longer training"
 
 ACCURACY = Axis("test accuracy", "share", "higher", percent=True)
@@ -44,10 +51,12 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     rows: Rows = results["rows"]
     runs = [len(row["accuracies"]) for row in rows.values()]
     data = str(results.get("front", {}).get("data") or data_title(results["data"]))
+    usual = set(rows) == set(NETWORKS.get(results["data"], rows))
     return [
         Claim(
             name,
-            f"Accuracy for fewer parameters: {data_title(results['data'])}",
+            f"Accuracy for fewer parameters: {data_title(results['data'])}"
+            + ("" if usual else f", {next(iter(rows))}"),
             "Kernels",
             _sentence(rows, data),
             _limits(rows, max(runs), any(p["published"] for p in results.get("front", {}).get("points", []))),
@@ -57,8 +66,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             (TIED, DENSE, NARROW, PUBLISHED),
             f"{results['n']:,} test pictures of {data}" if "n" in results else f"the test pictures of {data}",
             f"{min(runs)}" if min(runs) == max(runs) else f"{min(runs)} to {max(runs)}",
-            f"python -m benchmarks.tied_networks --data {argument(results['data'])}"
-            + (f" --seeds {max(runs)}" if max(runs) != SEEDS else ""),
+            _command(rows, results["data"], max(runs)),
             results,
             "Accuracy in per cent; MACs are multiply-accumulates; times are of ONNX Runtime, float32, one thread.",
         )
@@ -67,13 +75,17 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
 
 def _plots(rows: Rows, front: list[dict[str, Any]]) -> tuple[Plot, ...]:
     shares = {name: {**row, "share": _share(row["accuracies"])} for name, row in rows.items()}
+
+    def series(row: str) -> str:
+        return TIED if ":" in row else DENSE if row == twin(rows, row) else NARROW
+
     plots = (("Parameters", PARAMETERS, "parameters"), ("Work", WORK, "macs"), ("Time", TIME, "latency_ms"))
     return tuple(
         Plot(
             title,
             x,
             ACCURACY,
-            of_rows(shares, COLUMNS, x, ACCURACY, _series, _short) + _published(front, x, key),
+            of_rows(shares, COLUMNS, x, ACCURACY, series, _short) + _published(front, x, key),
         )
         for title, x, key in plots
     )
@@ -101,8 +113,27 @@ def _published(front: list[dict[str, Any]], x: Axis, key: str) -> tuple[Point, .
     )
 
 
-def _series(row: str) -> str:
-    return TIED if ":" in row else NARROW if "@" in row else DENSE
+def twin(rows: Rows, row: str) -> str:
+    """The dense network that the others of its family are compared with: its largest, or the row itself."""
+    dense = [name for name in rows if ":" not in name and _family(name) == _family(row)] or [row]
+    return max(dense, key=lambda name: rows[name]["parameters"])
+
+
+def _family(row: str) -> str:
+    return row.partition(":")[0].partition("@")[0]
+
+
+def _command(rows: Rows, data: str, seeds: int) -> str:
+    """What measures these rows: whatever differs from the benchmark's defaults is said."""
+    words, epochs = (
+        ["python -m benchmarks.tied_networks --data", argument(data)],
+        next(iter(rows.values()))["epochs"],
+    )
+    if set(rows) != set(NETWORKS.get(data, ())):
+        words += ["--networks", *rows]
+    if epochs != EPOCHS.get(data):
+        words += ["--epochs", str(epochs)]
+    return " ".join(words + ["--seeds", str(seeds)] * (seeds != SEEDS))
 
 
 def _short(row: str) -> str:
@@ -111,9 +142,10 @@ def _short(row: str) -> str:
 
 def _three(rows: Rows) -> tuple[str, dict[str, Any], dict[str, Any], dict[str, Any] | None]:
     """Name and row of the first tied network, its twin, and the narrower dense one where there is one."""
-    name = next(n for n in rows if _series(n) == TIED)
-    narrow = next((row for n, row in rows.items() if _series(n) == NARROW), None)
-    return name, rows[name], rows[name.partition(":")[0]], narrow
+    name = next(n for n in rows if ":" in n)
+    dense = twin(rows, name)
+    narrow = next((row for n, row in rows.items() if ":" not in n and n != dense), None)
+    return name, rows[name], rows[dense], narrow
 
 
 def _points(row: dict[str, Any]) -> float:

@@ -151,7 +151,7 @@ def test_seeds_of_tied_networks_become_bars_and_leave_the_command(tmp_path: Path
     def three(results: dict[str, Any]) -> None:
         results["rows"]["wrn16-2:blueprint"]["accuracies"] = [85.0, 85.5, 86.0]
 
-    (claim,) = read(changed(tmp_path, "tied_networks_cifar10.json", three))
+    (claim,) = read(changed(tmp_path, "tied_networks_cifar10_wrn16-2.json", three))
     (point,) = [p for p in claim.plots[0].points if p.name == "wrn16-2:blueprint"]
     assert (point.y, point.y_error) == pytest.approx((0.855, 0.005))
     assert claim.seeds == "1 to 3"
@@ -202,7 +202,7 @@ def test_a_tied_network_ahead_of_its_twin_is_not_called_behind(tmp_path: Path) -
     def better(results: dict[str, Any]) -> None:
         results["rows"]["wrn16-2:blueprint"]["accuracies"] = [90.31]
 
-    (claim,) = read(changed(tmp_path, "tied_networks_cifar10.json", better))
+    (claim,) = read(changed(tmp_path, "tied_networks_cifar10_wrn16-2.json", better))
     assert "3.0 points ahead of its dense twin" in claim.limits
 
 
@@ -238,7 +238,7 @@ def test_classes_that_lose_are_named(tmp_path: Path) -> None:
 
 def test_files_of_a_known_kind_appear_by_themselves(tmp_path: Path) -> None:
     for source, new in (
-        ("tied_networks_cifar10", "tied_networks_fashion"),
+        ("tied_networks_fashion", "tied_networks_own"),
         ("affine_vae_mnist", "affine_vae_own"),
     ):
         (tmp_path / f"{new}.json").write_text((RESULTS / f"{source}.json").read_text())
@@ -246,7 +246,7 @@ def test_files_of_a_known_kind_appear_by_themselves(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "metrics.json").write_text(MODELS[0].read_text())
     found, refused = gather(tmp_path, [folder / "metrics.json"])
-    assert [claim.name for claim in found] == ["affine_vae_own", "tied_networks_fashion", "text-imdb"]
+    assert [claim.name for claim in found] == ["affine_vae_own", "tied_networks_own", "text-imdb"]
     assert refused == []
 
 

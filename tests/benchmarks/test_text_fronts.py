@@ -56,7 +56,7 @@ def test_the_sentence_says_where_tf_idf_wins(tmp_path: Path) -> None:
     results = {"n": 1, "shipped": ["text-imdb"], "rows": {"text-imdb": row([run(8)]), "trec": lost}}
     (tmp_path / "text_fronts.json").write_text(json.dumps(results))
     (claim,) = read(tmp_path / "text_fronts.json")
-    assert "2.0 to 2.0 times faster" in claim.sentence
-    assert "1.0 points less and 1.0 points less" in claim.sentence
+    assert "2.0 to 2.0 times as fast" in claim.sentence
+    assert "from 1.0 points lower to 1.0 points lower" in claim.sentence
     assert claim.sentence.endswith("a linear model on IMDB.")
     assert claim.command == "python -m benchmarks.text_fronts --data trec"

@@ -41,14 +41,16 @@ def tied(family: str, degree: int, like: nn.Conv2d) -> TiedConv2d:
 
 
 @pytest.mark.parametrize(("family", "degree", "shape"), CASES)
-@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize(
+    ("grad", "autocast"), [(False, False), (True, False), (True, True)], ids=["used", "trained", "autocast"]
+)
 def test_execution_equals_the_dense_kernel(
-    family: str, degree: int, shape: tuple[int, int, int, int, int, bool], grad: bool
+    family: str, degree: int, shape: tuple[int, int, int, int, int, bool], grad: bool, autocast: bool
 ) -> None:
     like = conv(shape)
     layer = tied(family, degree, like)
     x = torch.randn(3, like.in_channels, 9, 8, dtype=torch.float64)
-    with torch.set_grad_enabled(grad):
+    with torch.set_grad_enabled(grad), torch.autocast("cpu", enabled=autocast):  # which leaves doubles alone
         y = layer(x)
     weight = layer.to_dense()
     assert weight.shape == like.weight.shape

@@ -70,7 +70,7 @@ def test_a_slot_shows_its_words_and_a_word_its_slots(visit: Visit) -> None:
     page = look(visit)
     said = page.locator(".flow .said")
     page.locator(".layer").nth(2).locator(".cell").nth(1).hover()
-    expect(said).to_contain_text("Layer 3, slot 2 of ")
+    expect(said).to_have_text(re.compile(r"^Layer 3, slot 2 of "))
     expect(page.locator(".word.in").first).to_be_visible()
     page.locator(".word").nth(1).hover()
     expect(said).to_contain_text("In the last layer it is in slot")
