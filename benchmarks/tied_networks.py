@@ -4,7 +4,8 @@
 
 Trains (or re-reads: finished runs are kept in ``--runs``) each network with the same recipe, measures test accuracy,
 size and latency, and prints the front. In every family the dense twin and a narrower dense network of as many
-parameters stand beside the tied one. Validation chose the recipe; test reports.
+parameters stand beside the tied one. Validation chose the recipe; test reports. Rows that the results hold already and
+that are not asked for stay, timed anew beside the others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +22,20 @@ import safetensors.torch
 import torch
 
 from benchmarks.affine_vae import short_name
-from benchmarks.claims.tied_networks import COLUMNS, EPOCHS, NETWORKS, twin
+from benchmarks.claims.tied_networks import COLUMNS, DISTILLED, EPOCHS, NETWORKS, twin
 from benchmarks.tables import Rows, markdown, write
 from classifiers import CompactCNN
 from classifiers.evaluate import Evaluate
 from classifiers.evaluate import run as evaluate
 from classifiers.export import to_onnx
-from classifiers.model import session
+from classifiers.model import CompactCNNConfig, session
+from classifiers.networks import create_network
 from classifiers.train import Train, train
 from training.command import command
 from training.loop import LoopConfig
-from training.measure import commit, compare, machine
+from training.measure import commit, compare, machine, parameters
 from training.runs import read_metrics
+from weights.checkpoint import read_json
 
 # Accuracy in per cent, parameters and MACs in millions, on lossless CIFAR-10 after 200 epochs, as published: Haase &
 # Amthor 2020 (their repository's table), He et al. 2016 in chenyaofo's re-run, ShaResNet (Boulch 2017).
@@ -54,6 +58,7 @@ class TiedNetworks:
     Args:
         data: set of labelled images.
         networks: names, see :mod:`classifiers.networks`; those of the claim if left out. A twin comes before its ties.
+            One that ends in ", distilled" learns from the first run of its dense twin as well.
         seeds: runs of each.
         epochs: of each; 16 for CIFAR-10 and 8 for Fashion-MNIST if left out.
         train: train what is missing; False re-reads what there is.
@@ -72,21 +77,25 @@ class TiedNetworks:
     output: Path | None = None
 
 
-def recipe(options: TiedNetworks, network: str, seed: int) -> Train:
+def recipe(options: TiedNetworks, network: str, seed: int, teacher: Path | None = None) -> Train:
     """One run; its folder says what it is."""
     name = short_name(options.data)
     loop = LoopConfig(
         epochs=options.epochs or EPOCHS[name], batch=64, lr=0.1, weight_decay=5e-4, warmup=700, seed=seed
     )
-    folder = options.runs / f"{name}-{network.replace(':', '_')}-s{seed}"
-    return Train(options.data, folder, network, measure=False, loop=loop)
+    folder = options.runs / f"{name}-{network.replace(':', '_').replace(DISTILLED, '_distilled')}-s{seed}"
+    taught = str(teacher) if teacher else None
+    return Train(
+        options.data, folder, network.removesuffix(DISTILLED), teacher=taught, measure=False, loop=loop
+    )
 
 
-def measured(options: TiedNetworks, network: str) -> list[dict[str, Any]]:
+def measured(options: TiedNetworks, network: str, dense: str) -> list[dict[str, Any]]:
     """``metrics.json`` of each seed's run, trained and evaluated first if need be (and allowed)."""
+    teacher = recipe(options, dense, 0).output if network.endswith(DISTILLED) else None
     found = []
     for seed in range(options.seeds):
-        plan = recipe(options, network, seed)
+        plan = recipe(options, network, seed, teacher)
         if options.train:
             train(plan)
         if not read_metrics(plan.output):
@@ -97,12 +106,15 @@ def measured(options: TiedNetworks, network: str) -> list[dict[str, Any]]:
     return found
 
 
-def speeds(folders: dict[str, Path], batch: int) -> dict[str, float]:
-    """Processor milliseconds of each network's ONNX form on one thread, timed in turns."""
-    models = {name: CompactCNN.from_pretrained(folder, engine="torch") for name, folder in folders.items()}
-    config = next(iter(models.values())).config
+def speeds(networks: Iterable[str], config: CompactCNNConfig, batch: int) -> dict[str, float]:
+    """Processor milliseconds of each network's ONNX form on one thread, timed in turns; its weights do not matter."""
     given = {"image": torch.rand(batch, config.channels, config.size, config.size).numpy()}
-    engines = {name: session(to_onnx(model)) for name, model in models.items()}
+    engines = {
+        name: session(
+            to_onnx(CompactCNN(name.removesuffix(DISTILLED), config.classes, config.size, config.channels))
+        )
+        for name in networks
+    }
     times = compare(
         {name: lambda e=engine: e.run(None, given) for name, engine in engines.items()},  # type: ignore[misc]
         rounds=10,
@@ -118,14 +130,11 @@ def half_megabytes(folder: Path) -> float:
     return io.BytesIO(safetensors.torch.save(halves)).getbuffer().nbytes / 1e6
 
 
-def row(
-    network: str, dense: str, metrics: list[dict[str, Any]], ms: dict[int, dict[str, float]]
-) -> dict[str, Any]:
-    """One row: every number, and the accuracy as people read it."""
+def row(metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row: every number but times, and the accuracy as people read it."""
     accuracies = [m["test"]["accuracy"] * 100 for m in metrics]
     mean, spread = statistics.fmean(accuracies), statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
     test = metrics[0]["test"]
-    faster = {f"faster, batch {b}": t[dense] / t[network] for b, t in ms.items()}
     return {
         "accuracy": f"{mean:.2f} ± {spread:.2f} (n = {len(metrics)})"
         if len(metrics) > 1
@@ -135,11 +144,21 @@ def row(
         "parameters": test["parameters"],
         "MACs, million": test["macs"] / 1e6,
         "float16, MB": half_megabytes(metrics[0]["folder"]),
-        "ms": ms[1][network],
-        "ms, batch 64": ms[64][network],
-        **faster,
         "CPU s": statistics.fmean(m["training"]["cpu_seconds"] for m in metrics),
         "epochs": metrics[0]["training"]["epochs"],
+    }
+
+
+def timed(rows: Rows, ms: dict[int, dict[str, float]]) -> Rows:
+    """The rows with their times, and how much faster than its dense twin each one is."""
+    return {
+        network: {
+            **found,
+            "ms": ms[1][network],
+            "ms, batch 64": ms[64][network],
+            **{f"faster, batch {b}": t[twin(rows, network)] / t[network] for b, t in ms.items()},
+        }
+        for network, found in rows.items()
     }
 
 
@@ -180,17 +199,18 @@ def front(results: dict[str, Any]) -> dict[str, Any]:
 def run(options: TiedNetworks) -> None:
     """Train and measure what is missing; print the table and write the front."""
     name = short_name(options.data)
-    networks = options.networks or NETWORKS[name]
-    every = {network: found for network in networks if (found := measured(options, network))}
-    if not every:
-        raise ValueError(f"{options.runs} holds no finished run of {', '.join(networks)}")
-    folders = {network: metrics[0]["folder"] for network, metrics in every.items()}
-    ms = {batch: speeds(folders, batch) for batch in (1, 64)}
-    sizes: Rows = {network: metrics[0]["test"] for network, metrics in every.items()}
-    rows: Rows = {network: row(network, twin(sizes, network), found, ms) for network, found in every.items()}
-    tested = next(iter(every.values()))[0]["test"]["n"]
-    results = {"data": name, "n": tested, "machine": machine(), "commit": commit(), "rows": rows}
     output = options.output or Path(f"benchmarks/results/tied_networks_{name}.json")
+    recorded = read_json(output) if output.exists() else {"rows": {}}
+    asked = options.networks or NETWORKS[name]
+    sizes: Rows = {n: {"parameters": parameters(create_network(n.removesuffix(DISTILLED)))} for n in asked}
+    every = {n: found for n in asked if (found := measured(options, n, twin(sizes, n)))}
+    if not every:
+        raise ValueError(f"{options.runs} holds no finished run of {', '.join(asked)}")
+    first = next(iter(every.values()))[0]
+    rows: Rows = {**recorded["rows"], **{network: row(metrics) for network, metrics in every.items()}}
+    config = CompactCNN.from_pretrained(first["folder"], engine="torch").config
+    rows = timed(rows, {batch: speeds(rows, config, batch) for batch in (1, 64)})
+    results = {"data": name, "n": first["test"]["n"], "machine": machine(), "commit": commit(), "rows": rows}
     write(output, {**results, "front": front(results)})
     markdown(rows, COLUMNS)
     if name == "cifar10":

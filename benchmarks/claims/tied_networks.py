@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from typing import Any
 
@@ -34,8 +35,9 @@ COLUMNS: Columns = {
 # many parameters as the tied one.
 NETWORKS = {
     "cifar10": ("resnet9@0.5", "resnet9@0.5:blueprint", "resnet9@0.172"),
-    "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375"),
+    "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375", "resnet20@1.25:blueprint, distilled"),
 }
+DISTILLED = ", distilled"  # ends the name of a network that also learned from the first run of its dense twin
 EPOCHS = {"cifar10": 16, "fashion": 8}
 SEEDS = 3
 TIED, DENSE, NARROW, PUBLISHED = "tied", "dense", "dense and narrower", "published, longer training"
@@ -66,7 +68,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             (TIED, DENSE, NARROW, PUBLISHED),
             f"{results['n']:,} test pictures of {data}" if "n" in results else f"the test pictures of {data}",
             f"{min(runs)}" if min(runs) == max(runs) else f"{min(runs)} to {max(runs)}",
-            _command(rows, results["data"], max(runs)),
+            _command(name, rows, results["data"], max(runs)),
             results,
             "Accuracy in per cent; MACs are multiply-accumulates; times are of ONNX Runtime, float32, one thread.",
         )
@@ -123,17 +125,19 @@ def _family(row: str) -> str:
     return row.partition(":")[0].partition("@")[0]
 
 
-def _command(rows: Rows, data: str, seeds: int) -> str:
+def _command(name: str, rows: Rows, data: str, seeds: int) -> str:
     """What measures these rows: whatever differs from the benchmark's defaults is said."""
-    words, epochs = (
-        ["python -m benchmarks.tied_networks --data", argument(data)],
-        next(iter(rows.values()))["epochs"],
-    )
+    epochs = next(iter(rows.values()))["epochs"]
+    words = ["python", "-m", "benchmarks.tied_networks", "--data", argument(data)]
     if set(rows) != set(NETWORKS.get(data, ())):
         words += ["--networks", *rows]
     if epochs != EPOCHS.get(data):
         words += ["--epochs", str(epochs)]
-    return " ".join(words + ["--seeds", str(seeds)] * (seeds != SEEDS))
+    if seeds != SEEDS:
+        words += ["--seeds", str(seeds)]
+    if name != f"tied_networks_{data}":
+        words += ["--output", f"benchmarks/results/{name}.json"]
+    return shlex.join(words)
 
 
 def _short(row: str) -> str:
@@ -167,8 +171,15 @@ def _sentence(rows: Rows, data: str) -> str:
 def _limits(rows: Rows, runs: int, published: bool) -> str:
     _, tied, dense, _ = _three(rows)
     behind = by(_points(dense) - _points(tied), "{:.1f} points", "behind", "ahead of")
-    twin = f"its dense twin ({PER_CENT.format(_points(dense))})"
-    words = f"The tied network is {behind} {twin} after {tied['epochs']} epochs."
+    right = PER_CENT.format(_points(dense))
+    words = f"The tied network is {behind} its dense twin ({right}) after {tied['epochs']} epochs."
+    for name, row in rows.items():
+        if name.endswith(DISTILLED):
+            fewer = need(rows[twin(rows, name)], "parameters") / need(row, "parameters")
+            words += (
+                f" {name.removesuffix(DISTILLED)}, taught by the first of its twins, is right in "
+                f"{PER_CENT.format(_points(row))} with {fewer:.1f} times fewer parameters than the twin."
+            )
     if runs == 1:
         words += " One seed: a difference of half a point would be none."
     if published:

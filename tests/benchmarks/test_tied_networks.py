@@ -1,0 +1,55 @@
+"""Rows of tied and dense networks: trained alike, kept, timed together, and told apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.claims import read
+from benchmarks.tied_networks import TiedNetworks, run
+
+DENSE, TIED, TAUGHT = "resnet20@0.25", "resnet20@0.25:blueprint", "resnet20@0.25:block-2, distilled"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of three networks on blobs, the last one measured later."""
+    folder = tmp_path_factory.mktemp("tied")
+    noise = np.random.default_rng(0)
+    labels = np.tile(np.arange(2, dtype=np.uint8), 120)
+    images = noise.integers(0, 60, (240, 12, 12), dtype=np.uint8) + 150 * labels[:, None, None]
+    np.savez(folder / "blobs.npz", images=images.astype(np.uint8), labels=labels, split=np.arange(240) >= 200)
+    for networks in ((DENSE, TIED), (DENSE, TAUGHT)):
+        run(
+            TiedNetworks(
+                str(folder / "blobs.npz"),
+                networks,
+                2,
+                1,
+                runs=folder,
+                output=folder / "tied_networks_blobs.json",
+            )
+        )
+    return folder
+
+
+def test_rows_that_are_not_asked_for_stay_and_are_timed_with_the_others(found: Path) -> None:
+    rows = json.loads((found / "tied_networks_blobs.json").read_text())["rows"]
+    assert list(rows) == [DENSE, TIED, TAUGHT]
+    for batch, ms in (("batch 1", "ms"), ("batch 64", "ms, batch 64")):
+        for row in rows.values():
+            assert row[f"faster, {batch}"] == pytest.approx(rows[DENSE][ms] / row[ms])
+    assert rows[DENSE]["parameters"] > rows[TAUGHT]["parameters"]
+    assert all(len(row["accuracies"]) == 2 for row in rows.values())
+
+
+def test_a_distilled_network_learned_from_the_first_run_of_its_twin(found: Path) -> None:
+    metrics = json.loads(next(found.glob("*distilled-s1/metrics.json")).read_text())
+    assert metrics["training"]["teacher"] == "blobs-resnet20@0.25-s0"
+    assert metrics["training"]["network"] == "resnet20@0.25:block-2"
+    (claim,) = read(found / "tied_networks_blobs.json")
+    assert "resnet20@0.25:block-2, taught by the first of its twins, is right in" in claim.limits
+    assert f"--networks {DENSE} {TIED} '{TAUGHT}' --epochs 1 --seeds 2" in claim.command
