@@ -202,7 +202,13 @@ def run(options: TiedNetworks) -> None:
     output = options.output or Path(f"benchmarks/results/tied_networks_{name}.json")
     recorded = read_json(output) if output.exists() else {"rows": {}}
     asked = options.networks or NETWORKS[name]
-    sizes: Rows = {n: {"parameters": parameters(create_network(n.removesuffix(DISTILLED)))} for n in asked}
+    sizes: Rows = {
+        **recorded["rows"],
+        **{n: {"parameters": parameters(create_network(n.removesuffix(DISTILLED)))} for n in asked},
+    }
+    for network in asked:
+        if network.endswith(DISTILLED) and twin(sizes, network) == network:
+            raise ValueError(f"{network!r} has nobody to learn from: name its dense twin before it")
     every = {n: found for n in asked if (found := measured(options, n, twin(sizes, n)))}
     if not every:
         raise ValueError(f"{options.runs} holds no finished run of {', '.join(asked)}")

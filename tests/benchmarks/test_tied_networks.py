@@ -53,3 +53,8 @@ def test_a_distilled_network_learned_from_the_first_run_of_its_twin(found: Path)
     (claim,) = read(found / "tied_networks_blobs.json")
     assert "resnet20@0.25:block-2, taught by the first of its twins, is right in" in claim.limits
     assert f"--networks {DENSE} {TIED} '{TAUGHT}' --epochs 1 --seeds 2" in claim.command
+
+
+def test_a_distilled_network_without_a_twin_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nobody to learn from"):
+        run(TiedNetworks("blobs.npz", (TAUGHT,), runs=tmp_path, output=tmp_path / "none.json"))
