@@ -1,6 +1,6 @@
 """Train any network of :mod:`classifiers.networks`, dense or tied, on a set of labelled images.
 
-    python -m classifiers.train --data cifar10 --network wrn16-2:blueprint --output runs/my-cnn
+    python -m classifiers.train --data cifar10 --network resnet9@0.5:blueprint --output runs/my-cnn
 
 SGD with Nesterov momentum on a warm-up and a cosine, label smoothing, an exponential average of the weights, flips,
 shifts and cutout; distillation from a dense twin where one is given (``--teacher``).
@@ -40,7 +40,7 @@ class Train:
         data: data set: a name (cifar10, cifar100, fashion, mnist), a Hub data set, a .npz, .csv, .parquet file or a
             folder of class folders (ImageNet's layout).
         output: folder of the model; the same command continues an interrupted run.
-        network: name: a network, @WIDTH and :TIE if wanted (wrn16-2, resnet20@0.5, wrn16-2:blueprint).
+        network: name: a network, @WIDTH and :TIE if wanted (wrn16-2, resnet9@0.5, resnet9@0.5:blueprint).
         size: pixels a side; the network's own if left out, but small pictures stay as they are.
         channels: 1 grey, 3 RGB; as the data if left out.
         start: a trained model to start from: of the same network, or its dense twin, whose kernels are projected
@@ -56,7 +56,7 @@ class Train:
 
     data: str
     output: Path
-    network: str = "wrn16-2:blueprint"
+    network: str = "resnet9@0.5:blueprint"
     size: int | None = None
     channels: int | None = None
     start: str | None = None

@@ -88,7 +88,7 @@ def test_every_group_and_turn_is_one(kind: str, dims: int) -> None:
 def test_every_network_can_be_built() -> None:
     lines = [shell_commands(write("labelled", choices))[0] for choices in combinations("labelled")]
     names = {words[words.index("--network") + 1] for words in lines}
-    assert len(names) == 5 * 8
+    assert len(names) == 6 * 8
     with torch.device("meta"):
         counts = {name: parameters(create_network(name)) for name in names}
     assert all(counts[name] < counts[name.partition(":")[0]] for name in names if ":" in name)
@@ -175,7 +175,7 @@ def test_no_time_is_told_where_the_files_are_silent(training: Any) -> None:
 
 def test_time_of_a_network_is_that_of_the_same_network() -> None:
     metrics = {"training": {"cpu_seconds": 10.0, "examples": 100, "epochs": 1}}
-    known = pace("cnn", "classifiers", {"network": "wrn16-2:blueprint", "size": 32}, metrics)
+    known = pace("cnn", "classifiers", {"network": "resnet9@0.5:blueprint", "size": 32}, metrics)
     assert isinstance(known, Pace)
     assert "cnn took" in duration("labelled", {}, [known])
     assert duration("labelled", {"tie": ""}, [known]) == ""
