@@ -5,8 +5,8 @@
 
 Starts the page in a process of its own and visits it over HTTP on the loopback, as programs do through its endpoints:
 visitors take pictures and a chair apart, steer, draw random shapes, and classify a picture and a text, with a pause for
-thought after each answer. With ``--requests`` it asks that often without pauses and compares the server's memory after
-the first tenth with that at the end; every 20 requests are another visitor.
+thought after each answer. With ``--requests`` it asks that often without pauses, after a warm-up, and compares the
+server's memory before and after; every 20 requests are another visitor.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ LATENTS = 8  # of IMAGES
 WORDS = dict(REVIEWS)["Long"]
 PATIENCE = 60.0  # seconds for one answer
 VISIT = 20  # requests of one visitor in the memory mode
+WARM_UP = 3000  # requests before that: 150 visitors, since the page keeps what 128 had, whoever they were
+EARLY = 1000  # of these
 WORKERS = 8  # who ask at once there
 REST = 70.0  # seconds: the server gives memory back every minute
 
@@ -52,7 +54,7 @@ class Load:
         visitors: how many at once, one round after another.
         seconds: of each round.
         think: seconds between an answer and the next question, on average.
-        requests: instead of rounds, so many requests without pauses, to see whether memory grows.
+        requests: instead of rounds, so many requests without pauses after a warm-up, to see whether memory grows.
         output: results; those of the memory mode are kept beside the others.
     """
 
@@ -246,18 +248,21 @@ def at_rest(server: Server) -> float:
 
 
 def growth(server: Server, requests: int) -> dict[str, Any]:
-    """Memory after a tenth of the requests and after all, both at rest."""
-    asyncio.run(ask_often(server, requests // 10))
+    """Memory at rest: early, after the warm-up, and after so many requests more."""
+    asyncio.run(ask_often(server, EARLY))
+    first = at_rest(server)
+    asyncio.run(ask_often(server, WARM_UP - EARLY))
     before = at_rest(server)
-    rows = asyncio.run(ask_often(server, requests - requests // 10)).rows()
+    rows = asyncio.run(ask_often(server, requests)).rows()
     after = at_rest(server)
+    grown = {"early": EARLY, "early_mb": first, "warm_up": WARM_UP}
     row = {"requests": requests, "before_mb": before, "after_mb": after, "growth_mb": after - before}
     columns = {
         **plainly("requests", form="{:,}"),
         **plainly("before_mb", "after_mb", "growth_mb", form="{:.0f}"),
     }
     markdown({"memory": row}, columns)
-    return {**row, "actions": rows}
+    return {**grown, **row, "actions": rows}
 
 
 def run(options: Load) -> None:

@@ -112,6 +112,6 @@ def _grown(growth: dict[str, Any] | None) -> str:
     moved = "grew" if growth["growth_mb"] >= 0 else "shrank"
     share, more = abs(growth["growth_mb"]) / growth["before_mb"], abs(growth["growth_mb"])
     return (
-        f" Over {growth['requests']:,} requests the server's memory {moved} by {more:.0f} MB "
-        f"({per_cent(share, '{:.1f} %')})."
+        f" Over {growth['requests']:,} requests, after {growth['warm_up']:,} others, the server's memory {moved} by "
+        f"{more:.0f} MB ({per_cent(share, '{:.1f} %')})."
     )

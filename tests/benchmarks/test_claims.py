@@ -210,12 +210,12 @@ def test_failed_answers_are_told(tmp_path: Path) -> None:
     def fail(results: dict[str, Any]) -> None:
         results["visitors"]["64"]["actions"]["all"]["errors"] = 7
         results["visitors"]["32"]["actions"]["all"]["errors"] = 1
-        results["growth"] = {"requests": 10_000, "before_mb": 1000.0, "growth_mb": -12.4}
+        results["growth"] = {"requests": 10_000, "warm_up": 3000, "before_mb": 1000.0, "growth_mb": -12.4}
 
     (claim,) = read(changed(tmp_path, "load.json", fail))
     assert "serves 8 visitors" in claim.sentence
     assert "7 failed" in claim.limits
-    assert "Over 10,000 requests the server's memory shrank by 12 MB (1.2 %)." in claim.limits
+    assert "Over 10,000 requests, after 3,000 others, the server's memory shrank by 12 MB (1.2 %)." in claim.limits
 
 
 def test_classes_that_lose_are_named(tmp_path: Path) -> None:
