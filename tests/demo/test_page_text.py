@@ -137,9 +137,9 @@ def test_a_table_is_classified_and_a_bad_one_refused(visit: Visit, tmp_path: Pat
 def test_a_large_table_can_be_cancelled(visit: Visit, tmp_path: Path) -> None:
     page = look(visit)
     path = tmp_path / "large.csv"
-    path.write_text("text\n" + ("word1 good " * 30 + "\n") * 40_000)
+    path.write_text("text\n" + ("word1 good " * 14 + "\n") * 100_000)
     page.locator("#text-panel-table input[type=file]").set_input_files(path)
-    page.wait_for_function("document.querySelector('.doing').textContent.includes('of 40,000 texts')")
+    page.wait_for_function("document.querySelector('.doing').textContent.includes('of 100,000 texts')")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".doing")).to_have_text("Cancelled: nothing was kept.")
     expect(page.locator(".going")).to_be_hidden()
