@@ -35,7 +35,7 @@ COLUMNS: Columns = {
 # many parameters as the tied one.
 NETWORKS = {
     "cifar10": ("resnet9@0.5", "resnet9@0.5:blueprint", "resnet9@0.172"),
-    "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375", "resnet20@1.25:blueprint, distilled"),
+    "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375"),
 }
 DISTILLED = ", distilled"  # ends the name of a network that also learned from the first run of its dense twin
 EPOCHS = {"cifar10": 16, "fashion": 8}
