@@ -215,7 +215,10 @@ def test_failed_answers_are_told(tmp_path: Path) -> None:
     (claim,) = read(changed(tmp_path, "load.json", fail))
     assert "serves 8 visitors" in claim.sentence
     assert "7 failed" in claim.limits
-    assert "Over 10,000 requests, after 3,000 others, the server's memory shrank by 12 MB (1.2 %)." in claim.limits
+    assert (
+        "Over 10,000 requests, after 3,000 others, the server's memory shrank by 12 MB (1.2 %)."
+        in claim.limits
+    )
 
 
 def test_classes_that_lose_are_named(tmp_path: Path) -> None:
