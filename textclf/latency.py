@@ -2,8 +2,8 @@
 
     plan's time = edge(N) + sum over layers of [pool(length before, factor) + layer(length after)]
 
-Additive within some 25 % for one engine and texts of a hundred tokens and more, which is enough to search with; a short
-text, or one much shortened, takes up to twice as long as this says (``benchmarks.text_lengths``). What the search
+A sum of parts that are timed apart: it ranks plans, which is enough to search with, but promises too much of short
+texts and of shortened ones, which take up to twice as long as this says (``benchmarks.text_lengths``). What the search
 finds is timed as a whole.
 """
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.claims.claim import Axis, Claim, Plot, need, of_rows, times
+from benchmarks.claims.text_plans import ENGINES as TITLES
 from benchmarks.tables import Columns, Rows
 from textclf.model import Engine
 
-ENGINES: dict[Engine, str] = {
-    "torch": "PyTorch",
-    "onnx": "ONNX Runtime, float32",
-    "int8": "ONNX Runtime, int8",
-}
-COLUMNS: Columns = {f"{title}, ms": (engine, "{:.2f}") for engine, title in ENGINES.items()}
+ENGINES: tuple[Engine, ...] = ("torch", "onnx", "int8")
+COLUMNS: Columns = {f"{TITLES[engine]}, ms": (engine, "{:.2f}") for engine in ENGINES}
 OUTSIDE, FULL, SHORT = "transformers, BERT", "ours, full length", "ours, balanced"
 
 FLOAT = Axis("milliseconds, ONNX Runtime, float32", "onnx", "lower")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.claims.claim import Axis, Claim, Plot, Point, facts, listed, need, per_cent, told
+from benchmarks.claims.text_plans import ENGINES as TITLES
 from benchmarks.tables import Columns, Rows
 from textclf.model import Engine
 
-ENGINES: dict[Engine, str] = {"onnx": "ONNX Runtime, float32", "int8": "ONNX Runtime, int8"}
+ENGINES: tuple[Engine, ...] = ("onnx", "int8")
 COLUMNS: Columns = {
     "float32, ms": ("onnx", "{:.2f}"),
     "int8, ms": ("int8", "{:.2f}"),
@@ -32,8 +33,14 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     single = {n: row for n, row in rows.items() if "predicted onnx" in row}
     sizes = sorted({row["size"] for row in rows.values()})
     speed = [
-        Plot(f"{title}, batch {size}", TOKENS, FASTER, tuple(_speed(shorter, engine, size)), lines=True)
-        for engine, title in ENGINES.items()
+        Plot(
+            f"{TITLES[engine]}, batch {size}",
+            TOKENS,
+            FASTER,
+            tuple(_speed(shorter, engine, size)),
+            lines=True,
+        )
+        for engine in ENGINES
         for size in sizes
     ]
     foretold = Plot("Foretold and measured", FORETOLD, MEASURED, tuple(_foretold(single)), equal=True)
@@ -47,7 +54,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             rows,
             COLUMNS,
             (*speed, foretold),
-            (*results["plans"][1:], *ENGINES.values()),
+            (*results["plans"][1:], *(TITLES[e] for e in ENGINES)),
             f"{len({row['tokens'] for row in rows.values()})} lengths, {len(sizes)} batch sizes, "
             f"{results['rounds']} rounds in turns, one thread",
             "none: nothing is trained",
@@ -68,21 +75,21 @@ def _speed(rows: Rows, engine: str, size: int) -> list[Point]:
 def _foretold(rows: Rows) -> list[Point]:
     return [
         Point(
-            title,
+            TITLES[engine],
             name,
             need(row, f"predicted {engine}"),
             need(row, engine),
             facts=(told(row[f"predicted {engine}"], FORETOLD), told(row[engine], MEASURED)),
         )
         for name, row in rows.items()
-        for engine, title in ENGINES.items()
+        for engine in ENGINES
     ]
 
 
 def _sentence(shorter: Rows, plan: str) -> str:
     own = [row for row in shorter.values() if row["plan"] == plan]
     ranges = {e: sorted(row[f"faster {e}"] for row in own) for e in ENGINES}
-    said = [f"{v[0]:.1f} to {v[-1]:.1f} times in {ENGINES[e].split(', ')[1]}" for e, v in ranges.items()]
+    said = [f"{v[0]:.1f} to {v[-1]:.1f} times in {TITLES[e].split(', ')[1]}" for e, v in ranges.items()]
     lengths, sizes = ([f"{row[key]:,}" for row in own] for key in ("tokens", "size"))
     return (
         f"From {lengths[0]} to {lengths[-1]} tokens, {sizes[0]} to {sizes[-1]} texts at once, the plan “{plan}” is "
