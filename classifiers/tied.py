@@ -147,8 +147,7 @@ class Blueprint(TiedConv2d):
         return conv.groups == 1 and conv.kernel_size[0] > 1 and rank > 0 and conv.in_channels % degree == 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled() and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            # Processors with bfloat16 multiply faster than they move maps: one dense layer is cheaper to train.
+        if _trains_in_bfloat16(x):
             return self._spatial(x, self.to_dense(), self.bias)
         if self.degree > 1:
             x = F.conv2d(x, self.reduce[:, :, None, None])
@@ -401,7 +400,7 @@ class KernelBank(TiedConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         first, dense = self._costs(*x.shape[2:])
-        if self.groups > 1 or dense <= first:
+        if self.groups > 1 or dense <= first or _trains_in_bfloat16(x):
             return self._spatial(x, self.to_dense(), self.bias, self.groups)
         maps = self._spatial(x, self.bank[:, None].repeat(self.in_channels, 1, 1, 1), None, self.in_channels)
         return F.conv2d(maps, self.mix.flatten(1)[:, :, None, None], self.bias)
@@ -482,6 +481,11 @@ class FilterTile(TiedConv2d):
 FAMILIES: dict[str, type[TiedConv2d]] = {
     c.family: c for c in (Blueprint, ChannelGroup, Block, Kronecker, KernelBank, FilterTile)
 }
+
+
+def _trains_in_bfloat16(x: Tensor) -> bool:
+    """Whether one dense layer is cheaper to train: processors with bfloat16 multiply faster than they move maps."""
+    return torch.is_grad_enabled() and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
 
 
 def _square(pair: tuple[int, ...] | str) -> int:
