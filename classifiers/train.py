@@ -2,8 +2,8 @@
 
     python -m classifiers.train --data cifar10 --network resnet9@0.5:blueprint --output runs/my-cnn
 
-SGD with Nesterov momentum on a warm-up and a cosine, label smoothing, an exponential average of the weights, flips,
-shifts and cutout; distillation from a dense twin where one is given (``--teacher``).
+Muon or SGD with Nesterov momentum on a warm-up and a cosine, label smoothing, an exponential average of the weights,
+flips, shifts and cutout; distillation from a dense twin where one is given (``--teacher``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from classifiers.data import load
 from classifiers.evaluate import Evaluate, accuracy, logits_of
 from classifiers.evaluate import run as evaluate
 from classifiers.model import CompactCNN, channels_last, energy
+from classifiers.muon import Muon
 from classifiers.networks import dense_name, native_size
 from classifiers.tie import tie
 from training.command import command
@@ -49,7 +50,8 @@ class Train:
         teacher_share: of the teacher in the loss.
         teacher_temperature: of both softmaxes.
         smoothing: of labels.
-        momentum: of SGD.
+        optimizer: muon, or sgd, which needs more epochs for as much.
+        momentum: of either.
         ema: decay of the average of the weights, a step; 0 keeps none.
         measure: run ``classifiers.evaluate`` at the end.
     """
@@ -64,6 +66,7 @@ class Train:
     teacher_share: float = 0.7
     teacher_temperature: float = 3.0
     smoothing: float = 0.1
+    optimizer: Literal["muon", "sgd"] = "muon"
     momentum: float = 0.9
     ema: float = 0.995
     measure: bool = True
@@ -73,15 +76,18 @@ class Train:
     )
 
 
-def optimiser(model: nn.Module, options: Train) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum; norms, biases and other vectors are not decayed."""
+def optimizer(model: CompactCNN, options: Train) -> torch.optim.Optimizer:
+    """With Nesterov momentum; norms, biases and other vectors are not decayed."""
+    lr, momentum, decay = options.loop.lr, options.momentum, options.loop.weight_decay
+    if options.optimizer == "muon":
+        return Muon(model.network, lr, momentum, decay)
     kernels = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [
-        {"params": kernels, "weight_decay": options.loop.weight_decay},
+        {"params": kernels, "weight_decay": decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(groups, options.loop.lr, options.momentum, nesterov=True)
+    return torch.optim.SGD(groups, lr, momentum, nesterov=True)
 
 
 def make_step(
@@ -195,7 +201,7 @@ def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
         validate=lambda _: {"accuracy": accuracy(final(model, average), data.validation)},
         state=() if average is None else (average,),
         description=describe(options),
-        optimizer=optimiser(model, options),
+        optimizer=optimizer(model, options),
     )
     if not PartialState().is_main_process:
         return

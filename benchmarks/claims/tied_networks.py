@@ -38,7 +38,8 @@ NETWORKS = {
     "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375"),
 }
 DISTILLED = ", distilled"  # ends the name of a network that also learned from the first run of its dense twin
-EPOCHS = {"cifar10": 16, "fashion": 8}
+EPOCHS = {"cifar10": 12, "fashion": 8}
+OPTIMIZERS = {"cifar10": "muon", "fashion": "sgd"}
 SEEDS = 3
 TIED, DENSE, NARROW, PUBLISHED = "tied", "dense", "dense and narrower", "published, longer training"
 
@@ -127,12 +128,14 @@ def _family(row: str) -> str:
 
 def _command(name: str, rows: Rows, data: str, seeds: int) -> str:
     """What measures these rows: whatever differs from the benchmark's defaults is said."""
-    epochs = next(iter(rows.values()))["epochs"]
+    epochs, optimizer = (next(iter(rows.values()))[key] for key in ("epochs", "optimizer"))
     words = ["python", "-m", "benchmarks.tied_networks", "--data", argument(data)]
     if set(rows) != set(NETWORKS.get(data, ())):
         words += ["--networks", *rows]
     if epochs != EPOCHS.get(data):
         words += ["--epochs", str(epochs)]
+    if optimizer != OPTIMIZERS.get(data):
+        words += ["--optimizer", optimizer]
     if seeds != SEEDS:
         words += ["--seeds", str(seeds)]
     if name != f"tied_networks_{data}":

@@ -1,0 +1,98 @@
+"""Muon: momentum whose step, for the kernels of a network, has all its singular values brought near one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+# Of a quintic that pulls singular values in (0, 1] to about one in five rounds (Jordan et al. 2024).
+QUINTIC, ROUNDS = (3.4445, -4.7750, 2.0315), 5
+LEAST_SIDE = 16  # of a matrix that is worth it: spatial kernels and small banks are left to plain momentum
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum for all parameters of a network; for its kernels, seen as matrices, orthogonalised.
+
+    A kernel (O, I, k, k) is the matrix (O, I k^2). Gradients of kernels that are products (blueprints) are dominated by
+    a few directions, and plain momentum then learns little else: README, "Compact classifiers", has the difference.
+    ``torch.optim.Muon`` takes matrices alone, and leaves the other parameters to a second optimizer.
+    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
+
+    Args:
+        network: its last linear layer, vectors and matrices with a side under 16 get plain momentum.
+        lr: of plain momentum; a schedule changes it for all.
+        momentum: of both.
+        weight_decay: of matrices with plain momentum, in the gradient; vectors have none.
+        kernel_lr: step of kernels as a share of ``lr``: the size of a singular value of the step.
+        kernel_decay: of kernels, decoupled, as a share of their step.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        kernel_lr: float = 0.5,
+        kernel_decay: float = 0.025,
+    ) -> None:
+        kernels = list(_kernels(network))
+        taken = {id(p) for p in kernels}
+        others = [p for p in network.parameters() if id(p) not in taken]
+        groups = [
+            {"params": kernels, "share": kernel_lr, "weight_decay": kernel_decay, "orthogonal": True},
+            {"params": [p for p in others if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        defaults = {"lr": lr, "momentum": momentum, "share": 1.0, "orthogonal": False}
+        super().__init__([g for g in groups if g["params"]], defaults)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step; parameters without a gradient stay."""
+        for group in self.param_groups:
+            rate, decay, orthogonal = group["lr"] * group["share"], group["weight_decay"], group["orthogonal"]
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if orthogonal:
+                    ahead = self._momentum(parameter, parameter.grad, group["momentum"])
+                    parameter.mul_(1 - rate * decay)
+                    parameter.sub_(rate * orthogonalised(ahead.flatten(1)).view(parameter.shape))
+                else:
+                    gradient = parameter.grad.add(parameter, alpha=decay)
+                    parameter.sub_(rate * self._momentum(parameter, gradient, group["momentum"]))
+
+    def _momentum(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
+        """The gradient with Nesterov momentum, whose memory takes it up."""
+        memory = self.state[parameter].setdefault("momentum", torch.zeros_like(gradient))
+        memory.mul_(momentum).add_(gradient)
+        return gradient.add(memory, alpha=momentum)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """The matrix (O, I) with its singular values brought to about 1, or sqrt(O / I) where it is tall.
+
+    Newton-Schulz iteration in bfloat16: values end between about 0.7 and 1.2, which does no harm.
+    """
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = (matrix.T if tall else matrix).bfloat16()
+    x = x / (x.norm() + 1e-7)
+    a, b, c = QUINTIC
+    for _ in range(ROUNDS):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    size = math.sqrt(max(1.0, matrix.shape[0] / matrix.shape[1]))
+    return (x.T if tall else x).to(matrix.dtype) * size
+
+
+def _kernels(network: nn.Module) -> Iterator[nn.Parameter]:
+    linear = [module.weight for module in network.modules() if isinstance(module, nn.Linear)]
+    head = linear[-1] if linear else None
+    for parameter in network.parameters():
+        sides = len(parameter), parameter[0].numel()
+        if parameter is not head and parameter.ndim > 1 and min(sides) >= LEAST_SIDE:
+            yield parameter
