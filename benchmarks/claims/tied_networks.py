@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import statistics
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.claims.claim import (
     PER_CENT,
@@ -39,7 +39,7 @@ NETWORKS = {
 }
 DISTILLED = ", distilled"  # ends the name of a network that also learned from the first run of its dense twin
 EPOCHS = {"cifar10": 12, "fashion": 8}
-OPTIMIZERS = {"cifar10": "muon", "fashion": "sgd"}
+OPTIMIZERS: dict[str, Literal["muon", "sgd"]] = {"cifar10": "muon", "fashion": "sgd"}
 SEEDS = 3
 TIED, DENSE, NARROW, PUBLISHED = "tied", "dense", "dense and narrower", "published, longer training"
 
