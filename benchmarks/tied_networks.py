@@ -16,14 +16,14 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import safetensors.torch
 import torch
 from onnxruntime import InferenceSession
 
 from benchmarks.affine_vae import short_name
-from benchmarks.claims.tied_networks import COLUMNS, DISTILLED, EPOCHS, NETWORKS, OPTIMIZERS, twin
+from benchmarks.claims.tied_networks import COLUMNS, DISTILLED, EPOCHS, NETWORKS, Optimizer, optimizer, twin
 from benchmarks.tables import Rows, markdown, write
 from classifiers import CompactCNN
 from classifiers.evaluate import Evaluate
@@ -73,7 +73,7 @@ class TiedNetworks:
     networks: tuple[str, ...] = ()
     seeds: int = 3
     epochs: int | None = None
-    optimizer: Literal["muon", "sgd"] | None = None
+    optimizer: Optimizer | None = None
     train: bool = True
     terms: str | None = None
     runs: Path = Path("runs")
@@ -86,14 +86,16 @@ def recipe(options: TiedNetworks, network: str, seed: int, teacher: Path | None 
     loop = LoopConfig(
         epochs=options.epochs or EPOCHS[name], batch=64, lr=0.1, weight_decay=5e-4, warmup=700, seed=seed
     )
-    folder = options.runs / f"{name}-{network.replace(':', '_').replace(DISTILLED, '_distilled')}-s{seed}"
+    chosen = options.optimizer or optimizer(name)
+    folder = f"{name}-{network.replace(':', '_').replace(DISTILLED, '_distilled')}-s{seed}"
+    folder += "" if chosen == optimizer(name) else f"-{chosen}"
     taught = str(teacher) if teacher else None
     return Train(
         options.data,
-        folder,
+        options.runs / folder,
         network.removesuffix(DISTILLED),
         teacher=taught,
-        optimizer=options.optimizer or OPTIMIZERS.get(name, "muon"),
+        optimizer=chosen,
         measure=False,
         loop=loop,
     )
@@ -155,7 +157,7 @@ def row(metrics: list[dict[str, Any]]) -> dict[str, Any]:
         "float16, MB": half_megabytes(metrics[0]["folder"]),
         "CPU s": statistics.fmean(m["training"]["cpu_seconds"] for m in metrics),
         "epochs": metrics[0]["training"]["epochs"],
-        "optimizer": metrics[0]["training"]["optimizer"],
+        "optimizer": metrics[0]["training"].get("optimizer", "sgd"),
         "machine": metrics[0]["machine"],  # of accuracy and CPU seconds; times are of the machine of all rows
         "commit": metrics[0]["commit"],
     }

@@ -28,7 +28,7 @@ model.classes
 
 | | |
 |---|---|
-| accuracy | {accuracy:.2%} |
+| accuracy | {accuracy:.2%} |{graph}
 | negative log-likelihood, nats | {nll:.3f} |
 | calibration error, 15 bins | {calibration_error:.3f} |
 
@@ -55,6 +55,7 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
     test, training = result["test"], result.get("training") or {}
     tied = test["parameters"] < test["dense_parameters"]
     dense = f" (untied: {test['dense_parameters']:,} and {test['dense_macs'] / 1e6:.1f} million)"
+    graph = result.get("graph")
     time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs)."
     scores = [Score(key, title, test.get(key)) for key, title in SCORES]
     return CARD.format(
@@ -75,6 +76,9 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         terms=f"Terms of the data: {result['terms']}." if result.get("terms") else "",
         n=test["n"],
         accuracy=test["accuracy"],
+        graph=f"\n| accuracy of `model.onnx` ({graph['precision']}) | {graph['accuracy']:.2%} |"
+        if graph
+        else "",
         nll=test["nll"],
         calibration_error=test["calibration_error"],
         training=time.format(**training) if training else "",

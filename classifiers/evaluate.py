@@ -19,12 +19,13 @@ from torchmetrics.functional.classification import binary_auroc, multiclass_cali
 
 from classifiers.card import model_card
 from classifiers.data import load
-from classifiers.model import CompactCNN, energy
+from classifiers.model import ONNX, CompactCNN, energy
 from classifiers.networks import create_network, dense_name
 from training.command import command
 from training.datasets import ImageSplit
 from training.measure import commit, machine, macs, parameters
 from training.runs import read_metrics
+from weights.checkpoint import CARD, METRICS, to_json, write
 
 BATCH = 500
 
@@ -109,7 +110,7 @@ def out_of_scope(model: CompactCNN, own: Tensor, foreign: Tensor) -> dict[str, f
 
 def run(options: Evaluate) -> dict[str, Any]:
     """Evaluate a folder and write the results beside its weights; returns the metrics."""
-    model = CompactCNN.from_pretrained(options.model)
+    model = CompactCNN.from_pretrained(options.model, engine="torch")
     folder = options.output or Path(options.model)
     if options.half:
         model.half().float()
@@ -132,7 +133,25 @@ def run(options: Evaluate) -> dict[str, Any]:
     model.save_pretrained(
         folder, half=options.half, metrics=result, card=model_card(folder.name, config, result)
     )
-    return result
+    return record_graph(folder, data.test) if (folder / ONNX).is_file() else result
+
+
+def record_graph(folder: Path, split: ImageSplit) -> dict[str, Any]:
+    """Measure a folder's ONNX graph, which may be rounded more than the weights beside it; returns the metrics.
+
+    A folder without measurements of its weights stays without.
+    """
+    metrics = read_metrics(folder)
+    if "test" not in metrics:
+        return metrics
+    model = CompactCNN.from_pretrained(folder, engine="onnx")
+    precision = "int8" if b"QuantizeLinear" in (folder / ONNX).read_bytes() else "float32"
+    metrics["graph"] = {"precision": precision, "n": len(split), "accuracy": accuracy(model, split)}
+    write(
+        folder,
+        {METRICS: to_json(metrics), CARD: model_card(folder.name, model.config, metrics).encode()},
+    )
+    return metrics
 
 
 if __name__ == "__main__":

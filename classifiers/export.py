@@ -19,8 +19,10 @@ import tyro
 from torch import Tensor
 
 from classifiers.data import load
+from classifiers.evaluate import record_graph
 from classifiers.model import ONNX, CompactCNN, session
 from training.command import command
+from training.datasets import ImageData
 from training.measure import Latency, compare
 from weights.checkpoint import write
 
@@ -35,7 +37,7 @@ class Export:
     Args:
         model: folder of a model.
         precision: float32, int8, or the faster of the two on this machine at batch 1.
-        data: pictures to calibrate int8 on, as for training; needed for int8.
+        data: pictures as for training, to calibrate int8 on, which needs them, and to measure the graph on.
         tolerance: accuracy that int8 may cost on held-out pictures, as a share, before float32 is kept.
     """
 
@@ -104,22 +106,23 @@ def to_int8(onnx: bytes, calibration: Tensor) -> bytes:
 def run(options: Export) -> dict[str, Latency]:
     """Export a folder's model; returns the latencies that decided."""
     model = CompactCNN.from_pretrained(options.model, engine="torch")
+    data = options.data and load(options.data, model.config.size, model.config.channels)
     candidates = {"float32": to_onnx(model)}
     if options.precision != "float32":
-        candidates["int8"] = _checked_int8(model, candidates["float32"], options)
+        if not data:
+            raise ValueError("int8 is calibrated on pictures: name them with --data")
+        candidates["int8"] = _checked_int8(candidates["float32"], data, options.tolerance)
     found = latencies(candidates, model)
     wanted = options.precision
     if wanted == "fastest":
         wanted = min(("float32", "int8"), key=lambda name: found[name].median_ms)
     write(options.model, {ONNX: candidates[wanted]})
+    if data and data.test.labels is not None:
+        record_graph(options.model, data.test)
     return found
 
 
-def _checked_int8(model: CompactCNN, onnx: bytes, options: Export) -> bytes:
-    if options.data is None:
-        raise ValueError("int8 is calibrated on pictures: name them with --data")
-    config = model.config
-    data = load(options.data, config.size, config.channels)
+def _checked_int8(onnx: bytes, data: ImageData, tolerance: float) -> bytes:
     quantised = to_int8(onnx, data.train.images[:CALIBRATION].float() / 255)
     held, labels = data.validation.images[:2000].float() / 255, data.validation.labels
     if labels is None:
@@ -127,7 +130,7 @@ def _checked_int8(model: CompactCNN, onnx: bytes, options: Export) -> bytes:
     before, after = (
         float((run_session(b, held).argmax(1) == labels[:2000]).float().mean()) for b in (onnx, quantised)
     )
-    if before - after > options.tolerance:
+    if before - after > tolerance:
         raise ValueError(
             f"int8 answers {after:.2%} of held-out pictures rightly where float32 answers {before:.2%}: keep float32, "
             "or raise --tolerance"

@@ -170,7 +170,7 @@ def start_from(trained: CompactCNN, model: CompactCNN) -> None:
 def train(options: Train) -> None:
     """Train, save and measure; what a run of the same options has finished is left as it is."""
     recipe = describe(options) | asdict(options.loop)
-    if not finished(options.output, recipe):
+    if not finished(options.output, recipe, unset={"optimizer": "sgd"}):
         train_and_save(options, recipe)
     measurement = Evaluate(str(options.output), options.data)
     conclude(options.output, (lambda: evaluate(measurement)) if options.measure else None)

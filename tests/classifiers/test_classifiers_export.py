@@ -12,9 +12,13 @@ from PIL import Image
 
 from classifiers import CompactCNN, list_networks
 from classifiers.anatomy import kernels, layers, shared_kernels, tied_layers
+from classifiers.evaluate import Evaluate, accuracy
+from classifiers.evaluate import run as evaluate
 from classifiers.export import Export, run, run_session, to_int8, to_onnx
 from classifiers.model import ONNX
+from training.datasets import load_images
 from training.measure import macs, parameters
+from training.runs import read_metrics
 from weights import WeightsError
 
 NETWORKS = ["wrn16-2", *list_networks("resnet20*"), *list_networks("mobilenetv2@0.5:*")]
@@ -93,6 +97,35 @@ def test_int8_needs_pictures_and_must_keep_the_accuracy(folder: Path, tmp_path: 
     found = run(Export(folder, "fastest", str(data), tolerance=1.0))
     assert set(found) == {"float32", "int8"}
     assert CompactCNN.from_pretrained(folder).engine == "ONNX Runtime"
+    assert read_metrics(folder) == {}  # the weights are not measured
+
+
+def test_the_graph_is_measured_beside_the_weights_that_it_rounds(folder: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    data = tmp_path / "noise.npz"
+    images = rng.integers(0, 255, (400, 32, 32, 3), np.uint8)
+    answers = CompactCNN.from_pretrained(folder).predict(torch.from_numpy(images).permute(0, 3, 1, 2) / 255)
+    names = np.array([f"c{i}" for i in range(4)])
+    np.savez(data, images=images, labels=answers.argmax(1).numpy(), classes=names)
+    evaluate(Evaluate(str(folder), str(data)))
+    assert "graph" not in read_metrics(folder)
+    run(Export(folder, "int8", str(data), tolerance=1.0))
+    once = read_metrics(folder)
+    assert once["test"]["accuracy"] == 1
+    assert once["graph"]["precision"] == "int8"
+    assert (
+        once["graph"]["accuracy"]
+        == accuracy(CompactCNN.from_pretrained(folder), load_images(str(data)).test)
+        < 1
+    )
+    assert (
+        f"| accuracy of `model.onnx` (int8) | {once['graph']['accuracy']:.2%} |"
+        in (folder / "README.md").read_text()
+    )
+    again = evaluate(Evaluate(str(folder), str(data)))
+    assert (again["test"], again["graph"]) == (once["test"], once["graph"])
+    run(Export(folder, "float32", str(data)))
+    assert read_metrics(folder)["graph"] == {"precision": "float32", "n": once["test"]["n"], "accuracy": 1}
 
 
 @pytest.mark.parametrize(

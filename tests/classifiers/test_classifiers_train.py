@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,18 @@ def test_a_finished_run_is_left_alone_and_another_recipe_refused(trained: Path, 
     assert (trained / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(RunError, match="smoothing"):
         train(options(data, trained, smoothing=0.0))
+
+
+def test_a_run_from_before_the_choice_of_optimizer_was_trained_by_sgd(data: str, tmp_path: Path) -> None:
+    loop = LoopConfig(epochs=1, batch=32, lr=0.05, precision="no")
+    plan = options(data, tmp_path / "cnn", loop=loop, optimizer="sgd", measure=False)
+    train(plan)
+    metrics = read_metrics(plan.output)
+    del metrics["training"]["optimizer"]
+    (plan.output / "metrics.json").write_text(json.dumps(metrics))
+    train(plan)
+    with pytest.raises(RunError, match="another optimizer"):
+        train(replace(plan, optimizer="muon"))
 
 
 def test_a_dense_twin_is_projected_to_start_from(data: str, tmp_path: Path) -> None:
