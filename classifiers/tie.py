@@ -15,13 +15,23 @@ Filter = Callable[[str, nn.Conv2d], bool]  # (name in the network, convolution) 
 
 @dataclass(frozen=True)
 class Tie:
-    """A family at a degree; written ``kronecker-4``."""
+    """A family at a degree, for convolutions of so many channels; written ``kronecker-4`` or ``kronecker-4-from-128``.
+
+    Wide layers hold most of a network's parameters, at sizes where a kernel has few places to be: there sharing costs
+    least (README, "Compact classifiers").
+    """
 
     family: str
     degree: int
+    least: int = 0  # input and output channels
 
     def __str__(self) -> str:
-        return f"{self.family}-{self.degree}"
+        return f"{self.family}-{self.degree}" + (f"-from-{self.least}" if self.least else "")
+
+    def fits(self, conv: nn.Conv2d) -> bool:
+        """Whether it can take the convolution's place."""
+        wide = min(conv.in_channels, conv.out_channels) >= self.least
+        return wide and FAMILIES[self.family].fits(conv, self.degree)
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Change:
 
 
 def parse_plan(plan: str) -> tuple[Tie, ...]:
-    """``"kronecker-4+kernel_bank"`` -> its ties, in the order in which each convolution tries them.
+    """``"kronecker-4+kernel_bank-from-64"`` -> its ties, in the order in which each convolution tries them.
 
     Raises:
         ValueError: an unknown family or an impossible degree.
@@ -44,12 +54,13 @@ def parse_plan(plan: str) -> tuple[Tie, ...]:
 
 
 def _parse(part: str) -> Tie:
-    match = re.fullmatch(r"([a-z_]+)(?:-([1-9]\d{0,3}))?", part)
+    match = re.fullmatch(r"([a-z_]+)(?:-([1-9]\d{0,3}))?(?:-from-([1-9]\d{0,3}))?", part)
     if match is None or match[1] not in FAMILIES:
         raise ValueError(
-            f"unknown tie {part!r}: choose {', '.join(FAMILIES)}, or one of them with a degree (block-2)"
+            f"unknown tie {part!r}: choose {', '.join(FAMILIES)}, or one of them with a degree (block-2) or "
+            "for wide layers alone (block-from-128)"
         )
-    return Tie(match[1], int(match[2] or FAMILIES[match[1]].default))
+    return Tie(match[1], int(match[2] or FAMILIES[match[1]].default), int(match[3] or 0))
 
 
 def tie(
@@ -76,7 +87,7 @@ def tie(
     ties, changes = parse_plan(plan), []
     for parent, child, name, conv in list(_convolutions(network)):
         wide = min(conv.in_channels, conv.out_channels) >= min_channels
-        chosen = next((t for t in ties if FAMILIES[t.family].fits(conv, t.degree)), None)
+        chosen = next((t for t in ties if t.fits(conv)), None)
         if chosen is None or not wide or (where is not None and not where(name, conv)):
             continue
         replacement = tied_like(conv, chosen, project)

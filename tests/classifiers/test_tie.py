@@ -48,6 +48,25 @@ def test_the_report_says_what_changed_and_the_rest_is_untouched() -> None:
             assert torch.equal(value, before[name])
 
 
+def test_a_plan_for_wide_layers_leaves_the_narrow_ones() -> None:
+    dense, network = create_network("resnet20"), create_network("resnet20")
+    changes = tie(network, "blueprint-from-64+block-2-from-32")
+    assert {str(c.tie) for c in changes} == {"blueprint-1-from-64", "block-2-from-32"}
+    named = dict(dense.named_modules())
+    for change in changes:
+        conv = named[change.name]
+        assert isinstance(conv, nn.Conv2d)
+        narrow = min(conv.in_channels, conv.out_channels)
+        assert narrow >= change.tie.least
+        assert (change.tie.family == "blueprint") == (narrow == 64)
+    wide = [
+        m for m in dense.modules() if isinstance(m, nn.Conv2d) and min(m.in_channels, m.out_channels) >= 32
+    ]
+    assert len(changes) == len(wide)
+    with pytest.raises(ValueError, match="no convolution"):
+        tie(dense, "blueprint-from-65")
+
+
 def test_a_filter_by_name_type_or_size_is_obeyed() -> None:
     network = create_network("resnet20")
     before = copy.deepcopy(network)
