@@ -23,7 +23,7 @@ import torch
 from onnxruntime import InferenceSession
 
 from benchmarks.affine_vae import short_name
-from benchmarks.claims.tied_networks import COLUMNS, DISTILLED, EPOCHS, NETWORKS, Optimizer, optimizer, twin
+from benchmarks.claims.tied_networks import COLUMNS, DISTILLED, EPOCHS, NETWORKS, OPTIMIZER, Optimizer, twin
 from benchmarks.tables import Rows, markdown, write
 from classifiers import CompactCNN
 from classifiers.evaluate import Evaluate
@@ -61,8 +61,8 @@ class TiedNetworks:
         networks: names, see :mod:`classifiers.networks`; those of the claim if left out. A twin comes before its ties.
             One that ends in ", distilled" learns from the first run of its dense twin as well.
         seeds: runs of each.
-        epochs: of each; 12 for CIFAR-10 and 8 for Fashion-MNIST if left out.
-        optimizer: of each; muon for CIFAR-10 and sgd for Fashion-MNIST if left out.
+        epochs: of each; 16 for CIFAR-10 and 8 for Fashion-MNIST if left out.
+        optimizer: of each.
         train: train what is missing; False re-reads what there is.
         terms: terms of use of the data, for the model cards.
         runs: folder of the trained models.
@@ -73,7 +73,7 @@ class TiedNetworks:
     networks: tuple[str, ...] = ()
     seeds: int = 3
     epochs: int | None = None
-    optimizer: Optimizer | None = None
+    optimizer: Optimizer = OPTIMIZER
     train: bool = True
     terms: str | None = None
     runs: Path = Path("runs")
@@ -86,16 +86,15 @@ def recipe(options: TiedNetworks, network: str, seed: int, teacher: Path | None 
     loop = LoopConfig(
         epochs=options.epochs or EPOCHS[name], batch=64, lr=0.1, weight_decay=5e-4, warmup=700, seed=seed
     )
-    chosen = options.optimizer or optimizer(name)
     folder = f"{name}-{network.replace(':', '_').replace(DISTILLED, '_distilled')}-s{seed}"
-    folder += "" if chosen == optimizer(name) else f"-{chosen}"
+    folder += "" if options.optimizer == OPTIMIZER else f"-{options.optimizer}"
     taught = str(teacher) if teacher else None
     return Train(
         options.data,
         options.runs / folder,
         network.removesuffix(DISTILLED),
         teacher=taught,
-        optimizer=chosen,
+        optimizer=options.optimizer,
         measure=False,
         loop=loop,
     )

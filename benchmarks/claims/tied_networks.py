@@ -39,8 +39,8 @@ NETWORKS = {
     "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375"),
 }
 DISTILLED = ", distilled"  # ends the name of a network that also learned from the first run of its dense twin
-EPOCHS = {"cifar10": 12, "fashion": 8}
-OPTIMIZERS: dict[str, Optimizer] = {"fashion": "sgd"}  # of other sets: Muon
+EPOCHS = {"cifar10": 16, "fashion": 8}
+OPTIMIZER: Optimizer = "sgd"
 OPTIMIZER_TITLES = {"muon": "Muon", "sgd": "SGD"}
 SEEDS = 3
 TIED, DENSE, NARROW, PUBLISHED = "tied", "dense", "dense and narrower", "published, longer training"
@@ -58,7 +58,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     data = str(results.get("front", {}).get("data") or data_title(results["data"]))
     first, row = next(iter(rows.items()))
     usual = set(rows) == set(NETWORKS.get(results["data"], rows))
-    usual &= row["optimizer"] == optimizer(results["data"])
+    usual &= row["optimizer"] == OPTIMIZER
     return [
         Claim(
             name,
@@ -126,25 +126,20 @@ def twin(rows: Rows, row: str) -> str:
     return max(dense, key=lambda name: rows[name]["parameters"])
 
 
-def optimizer(data: str) -> Optimizer:
-    """What trains the networks of a data set unless the command says otherwise."""
-    return OPTIMIZERS.get(data, "muon")
-
-
 def _family(row: str) -> str:
     return row.partition(":")[0].partition("@")[0]
 
 
 def _command(name: str, rows: Rows, data: str, seeds: int) -> str:
     """What measures these rows: whatever differs from the benchmark's defaults is said."""
-    epochs, chosen = (next(iter(rows.values()))[key] for key in ("epochs", "optimizer"))
+    epochs, optimizer = (next(iter(rows.values()))[key] for key in ("epochs", "optimizer"))
     words = ["python", "-m", "benchmarks.tied_networks", "--data", argument(data)]
     if set(rows) != set(NETWORKS.get(data, ())):
         words += ["--networks", *rows]
     if epochs != EPOCHS.get(data):
         words += ["--epochs", str(epochs)]
-    if chosen != optimizer(data):
-        words += ["--optimizer", chosen]
+    if optimizer != OPTIMIZER:
+        words += ["--optimizer", optimizer]
     if seeds != SEEDS:
         words += ["--seeds", str(seeds)]
     if name != f"tied_networks_{data}":
