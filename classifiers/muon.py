@@ -76,16 +76,20 @@ class Muon(torch.optim.Optimizer):
 def orthogonalised(matrix: Tensor) -> Tensor:
     """The matrix (O, I) with its singular values brought to about 1, or sqrt(O / I) where it is tall.
 
-    Newton-Schulz iteration in bfloat16: values end between about 0.7 and 1.2, which does no harm.
+    Newton-Schulz iteration: values end between about 0.7 and 1.2, which does no harm. Every round multiplies the matrix
+    X by a polynomial of X X^T from the left, and these commute, so rounds work on the small square X X^T alone: a third
+    of the work for a kernel of nine places.
     """
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
+    x = (matrix.T if tall else matrix).float()
     x = x / (x.norm() + 1e-7)
-    a, b, c = QUINTIC
+    (a, b, c), gram, factor = QUINTIC, x @ x.T, torch.eye(len(x), device=x.device)
     for _ in range(ROUNDS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        step = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        step.diagonal().add_(a)
+        factor, gram = step @ factor, step @ gram @ step
     size = math.sqrt(max(1.0, matrix.shape[0] / matrix.shape[1]))
+    x = factor @ x
     return (x.T if tall else x).to(matrix.dtype) * size
 
 
