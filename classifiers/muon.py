@@ -17,7 +17,7 @@ class Muon(torch.optim.Optimizer):
     """Nesterov momentum for all parameters of a network; for its kernels, seen as matrices, orthogonalised.
 
     A kernel (O, I, k, k) is the matrix (O, I k^2). Gradients of kernels that are products (blueprints) are dominated by
-    a few directions, and plain momentum then learns little else: README, "Compact classifiers", has the difference.
+    a few directions, and plain momentum follows those (README, "Kernels that share weights").
     ``torch.optim.Muon`` takes matrices alone, and leaves the other parameters to a second optimizer.
     Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
 

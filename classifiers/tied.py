@@ -4,7 +4,7 @@ A dense kernel W (O, I, k, k) gives each of its O * I channel pairs a spatial ke
 writes W by fewer numbers and never forms it to compute: it runs the cheapest sequence of ordinary operations that its
 algebra allows. ``to_dense`` forms W (tests hold the two equal), ``project`` finds the nearest tied kernel to a dense
 one, ``parameter_count`` and ``mac_count`` are exact. Which families pay on a real processor, and which only on
-paper, is in README, "Compact classifiers".
+paper, is in README, "Kernels that share weights".
 """
 
 from __future__ import annotations
