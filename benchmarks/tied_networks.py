@@ -23,7 +23,16 @@ import torch
 from onnxruntime import InferenceSession
 
 from benchmarks.affine_vae import short_name
-from benchmarks.claims.tied_networks import COLUMNS, DISTILLED, EPOCHS, NETWORKS, OPTIMIZER, Optimizer, twin
+from benchmarks.claims.tied_networks import (
+    COLUMNS,
+    DISTILLED,
+    EPOCHS,
+    NETWORKS,
+    OPTIMIZER,
+    Optimizer,
+    compared,
+    twin,
+)
 from benchmarks.tables import Rows, markdown, write
 from classifiers import CompactCNN
 from classifiers.evaluate import Evaluate
@@ -232,7 +241,7 @@ def run(options: TiedNetworks) -> None:
     rows = timed(rows, {batch: speeds(engines, config, batch) for batch in (1, 64)})
     results = {"data": name, "n": first["test"]["n"], "machine": machine(), "commit": commit(), "rows": rows}
     write(output, {**results, "front": front(results)})
-    markdown(rows, COLUMNS)
+    markdown(compared(rows), COLUMNS)
     if name == "cifar10":
         print(json.dumps({"published, lossless CIFAR-10": PUBLISHED}))
 

@@ -345,8 +345,8 @@ def create_network(name: str, classes: int = 10, channels: int = 3) -> nn.Sequen
             f"unknown network {name!r}: choose {', '.join(NETWORKS)}, then @WIDTH and :TIE if wanted"
         )
     width = float(match["width"] or 1)
-    if not 0.1 <= width <= 16:
-        raise ValueError(f"the width of {name!r} must be 0.1 to 16")
+    if not 0.05 <= width <= 16:
+        raise ValueError(f"the width of {name!r} must be 0.05 to 16")
     network = NETWORKS[match["base"]].make(classes, channels, width)
     initialise(network)
     if match["plan"]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import statistics
+from itertools import pairwise
 from typing import Any, Literal
 
 from benchmarks.claims.claim import (
@@ -25,6 +27,7 @@ from benchmarks.tables import Columns, Rows, plainly
 
 COLUMNS: Columns = {
     **plainly("accuracy"),
+    "points over dense of its size": ("over dense", "{:+.1f}"),
     **plainly("parameters", form="{:,}"),
     **plainly("MACs, million", form="{:.1f}"),
     **plainly("float16, MB", "ms", form="{:.2f}"),
@@ -45,6 +48,8 @@ OPTIMIZER_TITLES = {"muon": "Muon", "sgd": "SGD"}
 SEEDS = 3
 TIED, DENSE, NARROW, PUBLISHED = "tied", "dense", "dense and narrower", "published, longer training"
 
+OUTSIDE = 1.1  # how far from the dense sizes that were trained a tied network may be and still be compared with them
+
 ACCURACY = Axis("test accuracy", "share", "higher", percent=True)
 PARAMETERS = Axis("parameters", "parameters", "lower", log=True)
 WORK = Axis("multiply-accumulates, one picture, million", "MACs, million", "lower", log=True)
@@ -53,7 +58,7 @@ TIME = Axis("processor ms, one picture, one thread", "ms", "lower", log=True)
 
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one data set; the first tied network and its twin are the comparison."""
-    rows: Rows = results["rows"]
+    rows = compared(results["rows"])
     runs = [len(row["accuracies"]) for row in rows.values()]
     data = str(results.get("front", {}).get("data") or data_title(results["data"]))
     first, row = next(iter(rows.items()))
@@ -126,6 +131,34 @@ def twin(rows: Rows, row: str) -> str:
     return max(dense, key=lambda name: rows[name]["parameters"])
 
 
+def compared(rows: Rows) -> Rows:
+    """The rows, tied ones with how many points they are over dense networks of as many parameters."""
+    return {name: {**row, "over dense": over_dense(rows, name)} for name, row in rows.items()}
+
+
+def over_dense(rows: Rows, name: str) -> float | None:
+    """Points of accuracy over a dense network of the family with as many parameters.
+
+    Between two that were trained, the dense accuracy is taken to be linear in the logarithm of the parameters. None for
+    dense networks, and for ties that are smaller or larger than every dense one.
+    """
+    dense = sorted(
+        (math.log(need(row, "parameters")), _points(row))
+        for other, row in rows.items()
+        if ":" not in other and _family(other) == _family(name)
+    )
+    if ":" not in name or not dense:
+        return None
+    size, near = math.log(need(rows[name], "parameters")), math.log(OUTSIDE)
+    if not dense[0][0] - near <= size <= dense[-1][0] + near:
+        return None
+    size = min(max(size, dense[0][0]), dense[-1][0])
+    for (low, worse), (high, better) in pairwise(dense):
+        if low <= size <= high:
+            return _points(rows[name]) - worse - (better - worse) * (size - low) / (high - low)
+    return _points(rows[name]) - dense[0][1]  # there is one dense network
+
+
 def _family(row: str) -> str:
     return row.partition(":")[0].partition("@")[0]
 
@@ -187,6 +220,11 @@ def _limits(rows: Rows, runs: int, published: bool) -> str:
                 f" {name.removesuffix(DISTILLED)}, taught by the first of its twins, is right in "
                 f"{PER_CENT.format(_points(row))} with {fewer:.1f} times fewer parameters than the twin."
             )
+    known = {n: row["over dense"] for n, row in rows.items() if row["over dense"] is not None}
+    if len(known) > 1:
+        ahead = [f"{n.partition(':')[2]} ({over:+.1f})" for n, over in known.items() if over > 0]
+        rest = [f"{n.partition(':')[2]} ({over:+.1f})" for n, over in known.items() if over <= 0]
+        words += f" Points over dense networks of as many parameters: {', '.join(ahead + rest)}."
     if runs == 1:
         words += " One seed: a difference of half a point would be none."
     if published:
