@@ -55,7 +55,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 def options(data: str, output: Path, **changes: object) -> Train:
     loop = LoopConfig(epochs=4, batch=32, lr=0.05, warmup=10, precision="no")
     base: dict[str, object] = {
-        "network": "resnet20@0.5:blueprint", "augment": Augment(flip=False, shift=2), "ema": 0.9, "loop": loop
+        "network": "resnet20@0.5:blueprint", "augment": Augment(flip=False, shift=2), "loop": loop
     }  # fmt: skip
     return Train(data, output, **(base | changes))  # type: ignore[arg-type]
 
