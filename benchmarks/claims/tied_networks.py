@@ -181,7 +181,8 @@ def _command(name: str, rows: Rows, data: str, seeds: int) -> str:
 
 
 def _short(row: str) -> str:
-    return row
+    """What is written beside a mark: the tie alone, whose network the others say."""
+    return row.partition(":")[2] or row
 
 
 def _three(rows: Rows) -> tuple[str, dict[str, Any], dict[str, Any], dict[str, Any] | None]:

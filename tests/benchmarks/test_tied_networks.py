@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.claims import read
+from benchmarks.claims.tied_networks import compared
 from benchmarks.tied_networks import TiedNetworks, run
 
 DENSE, TIED, TAUGHT = "resnet20@0.25", "resnet20@0.25:blueprint", "resnet20@0.25:block-2, distilled"
@@ -58,3 +59,16 @@ def test_a_distilled_network_learned_from_the_first_run_of_its_twin(found: Path)
 def test_a_distilled_network_without_a_twin_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nobody to learn from"):
         run(TiedNetworks("blobs.npz", (TAUGHT,), runs=tmp_path, output=tmp_path / "none.json"))
+
+
+def test_ties_are_compared_with_dense_networks_of_as_many_parameters() -> None:
+    sizes = {
+        "a": (10_000, 90.0), "a@0.2": (1_000, 84.0), "a@0.1": (100, 80.0), "b": (316, 99.0),
+        "a:block": (3162, 88.0), "a:blueprint": (316, 82.0), "a:tiny": (95, 79.0), "a:less": (50, 70.0),
+    }  # fmt: skip
+    rows = {name: {"parameters": size, "accuracies": [right]} for name, (size, right) in sizes.items()}
+    over = {name: row["over dense"] for name, row in compared(rows).items()}
+    assert over["a:block"] == pytest.approx(1.0, abs=0.01)  # half way between 84 and 90
+    assert over["a:blueprint"] == pytest.approx(0.0, abs=0.01)
+    assert over["a:tiny"] == -1.0  # as good as the size of the smallest
+    assert [name for name, points in over.items() if points is None] == ["a", "a@0.2", "a@0.1", "b", "a:less"]
