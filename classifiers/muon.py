@@ -16,8 +16,8 @@ LEAST_SIDE = 16  # of a matrix that is worth it: spatial kernels and small banks
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum for all parameters of a network; for its kernels, seen as matrices, orthogonalised.
 
-    A kernel (O, I, k, k) is the matrix (O, I k^2). Gradients of kernels that are products (blueprints) are dominated by
-    a few directions, and plain momentum follows those (README, "Kernels that share weights").
+    A kernel (O, I, k, k) is the matrix (O, I k^2). A step then goes equally far in every direction of the matrix, not
+    far in the few that dominate a gradient.
     ``torch.optim.Muon`` takes matrices alone, and leaves the other parameters to a second optimizer.
     Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
 

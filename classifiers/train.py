@@ -50,7 +50,7 @@ class Train:
         teacher_share: of the teacher in the loss.
         teacher_temperature: of both softmaxes.
         smoothing: of labels.
-        optimizer: muon, or sgd, which needs more epochs for as much.
+        optimizer: muon, or sgd.
         momentum: of either.
         ema: decay of the average of the weights, a step, once there were some thousand steps; 0 keeps none.
         measure: run ``classifiers.evaluate`` at the end.
