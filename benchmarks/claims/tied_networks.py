@@ -185,12 +185,10 @@ def _short(row: str) -> str:
     return row.partition(":")[2] or row
 
 
-def _three(rows: Rows) -> tuple[str, dict[str, Any], dict[str, Any], dict[str, Any] | None]:
-    """Name and row of the first tied network, its twin, and the narrower dense one where there is one."""
+def _compared(rows: Rows) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Name and row of the first tied network, and its twin."""
     name = next(n for n in rows if ":" in n)
-    dense = twin(rows, name)
-    narrow = next((row for n, row in rows.items() if ":" not in n and n != dense), None)
-    return name, rows[name], rows[dense], narrow
+    return name, rows[name], rows[twin(rows, name)]
 
 
 def _points(row: dict[str, Any]) -> float:
@@ -198,11 +196,12 @@ def _points(row: dict[str, Any]) -> float:
 
 
 def _sentence(rows: Rows, data: str) -> str:
-    name, tied, dense, narrow = _three(rows)
+    name, tied, dense = _compared(rows)
     faster = times(need(dense, "ms") / need(tied, "ms"), "faster", "slower")
     fewer = need(dense, "parameters") / need(tied, "parameters")
-    ahead = by(_points(tied) - _points(narrow), "{:.1f} points", "more", "less") if narrow else ""
-    beside = f", {ahead} than a narrower dense network of as many parameters" if narrow else ""
+    over = tied["over dense"]
+    ahead = "" if over is None else by(over, "{:.1f} points", "more", "less")
+    beside = ahead and f", {ahead} than a narrower dense network of as many parameters"
     return (
         f"With {fewer:.1f} times fewer parameters than its dense twin, {name} is {faster} and right in "
         f"{PER_CENT.format(_points(tied))} of the test pictures of {data}{beside}."
@@ -210,7 +209,7 @@ def _sentence(rows: Rows, data: str) -> str:
 
 
 def _limits(rows: Rows, runs: int, published: bool) -> str:
-    _, tied, dense, _ = _three(rows)
+    _, tied, dense = _compared(rows)
     behind = by(_points(dense) - _points(tied), "{:.1f} points", "behind", "ahead of")
     right = PER_CENT.format(_points(dense))
     words = f"The tied network is {behind} its dense twin ({right}) after {tied['epochs']} epochs."
