@@ -19,7 +19,7 @@ FLAGS = [
     "--no-first-run",
 ]
 DESKTOP, PHONE = (1280, 900), (390, 844)
-PATIENCE = 30_000  # milliseconds
+PATIENCE = 90_000  # milliseconds
 expect.set_options(timeout=PATIENCE)
 
 Visit = Callable[..., "playwright.Page"]
