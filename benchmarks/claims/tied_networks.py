@@ -222,9 +222,9 @@ def _limits(rows: Rows, runs: int, published: bool) -> str:
             )
     known = {n: row["over dense"] for n, row in rows.items() if row["over dense"] is not None}
     if len(known) > 1:
-        ahead = [f"{n.partition(':')[2]} ({over:+.1f})" for n, over in known.items() if over > 0]
-        rest = [f"{n.partition(':')[2]} ({over:+.1f})" for n, over in known.items() if over <= 0]
-        words += f" Points over dense networks of as many parameters: {', '.join(ahead + rest)}."
+        best = sorted(known, key=lambda n: -known[n])
+        told_each = ", ".join(f"{n.partition(':')[2]} ({known[n]:+.1f})" for n in best)
+        words += f" Points over dense networks of as many parameters: {told_each}."
     if runs == 1:
         words += " One seed: a difference of half a point would be none."
     if published:
