@@ -94,11 +94,12 @@ def test_at_1280_the_answer_is_visible_without_scrolling(page: playwright.Page) 
 
 def test_looking_around_turns_every_view_and_stays_when_a_slider_moves(page: playwright.Page) -> None:
     before, pose = [drawn(page, s) for s in (CAME, STRAIGHT, REDRAWN)], link(page)["yaw"]
-    view = link(page)["view"]
+    azimuth, elevation, zoom = link(page)["view"].split(",")
     drag(page, CAME, 0.2, 0.1)
     for selector, number in zip((CAME, STRAIGHT, REDRAWN), before, strict=True):
         redrawn(page, selector, number)
-    view = linked(page, "view", view)
+    view = f"{float(azimuth) - 0.2 * 180:g},{float(elevation) + 0.1 * 180:g},{zoom}"  # a side is half a turn
+    page.wait_for_function(f"view => new URL(document.querySelector('{LINK}').value).searchParams.get('view') === view", arg=view)
     still, now = drawn(page, CAME), drawn(page, REDRAWN)
     page.locator(".solids .slider input").nth(3).focus()
     page.keyboard.press("End")
@@ -133,15 +134,17 @@ def test_the_compass_turns_the_object_and_sliders_follow(page: playwright.Page) 
 
 def test_surface_blocks_and_level_are_drawn_without_the_server(page: playwright.Page) -> None:
     number = drawn(page, REDRAWN)
-    held: list[playwright.Route] = []
-    page.route("**/gradio_api/**", lambda route: held.append(route))  # the server does not hear of it yet
+    held: list[playwright.Route] | None = []  # the server does not hear of it yet
+    page.route("**/gradio_api/**", lambda route: route.continue_() if held is None else held.append(route))
     page.get_by_label("blocks").check()
     number = redrawn(page, REDRAWN, number)
     page.get_by_label("Level of the surface").focus()
     for _ in range(20):
         page.keyboard.press("ArrowLeft")
     redrawn(page, REDRAWN, number)
-    page.unroute("**/gradio_api/**")  # which lets go of what was held
+    held, waiting = None, held
+    for route in waiting:
+        route.continue_()
     page.get_by_label("Level of the surface").press("ArrowLeft")
     page.wait_for_function(f"document.querySelector('{LINK}').value.includes('level=0.29&style=blocks')")
 
