@@ -41,7 +41,7 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         kernels = list(_kernels(network))
         taken = {id(p) for p in kernels}
-        others = [p for p in network.parameters() if id(p) not in taken]
+        others = [p for p in network.parameters() if p.requires_grad and id(p) not in taken]
         groups = [
             {"params": kernels, "share": kernel_lr, "weight_decay": kernel_decay, "orthogonal": True},
             {"params": [p for p in others if p.ndim > 1], "weight_decay": weight_decay},
@@ -98,5 +98,10 @@ def _kernels(network: nn.Module) -> Iterator[nn.Parameter]:
     head = linear[-1] if linear else None
     for parameter in network.parameters():
         sides = len(parameter), parameter[0].numel()
-        if parameter is not head and parameter.ndim > 1 and min(sides) >= LEAST_SIDE:
+        if (
+            parameter.requires_grad
+            and parameter is not head
+            and parameter.ndim > 1
+            and min(sides) >= LEAST_SIDE
+        ):
             yield parameter

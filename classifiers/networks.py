@@ -187,6 +187,36 @@ def quick_resnet(classes: int, channels: int, width: float) -> nn.Sequential:
     return nn.Sequential(*blocks, Head(d, classes))
 
 
+class Whiten(Conv2d):
+    """2x2 convolution, without padding, whose maps are uncorrelated and of unit variance, and their negatives.
+
+    Its kernels come from training pictures (:meth:`fit`) and are not trained; the bias is.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 8 * channels, 2)
+        self.weight.requires_grad_(False)
+
+    @torch.no_grad()
+    def fit(self, images: Tensor, least: float = 5e-4) -> None:
+        """Kernels of pictures (N, C, H, W); directions of less variance than ``least`` are not blown up."""
+        patches = F.unfold(images.double(), 2).transpose(1, 2).flatten(0, 1)
+        variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
+        kernels = (directions / (variances + least).sqrt()).T.view(-1, *self.weight.shape[1:])
+        self.weight.copy_(torch.cat([kernels, -kernels]))
+
+
+def airbench(classes: int, channels: int, width: float) -> nn.Sequential:
+    """Six 3x3 convolutions after whitened 2x2 patches (Jordan 2024, arXiv:2404.00498, its network for 94 %)."""
+    blocks: list[nn.Module] = [Whiten(channels), nn.GELU()]
+    inputs = 8 * channels
+    for outputs in (scaled(n, width) for n in (64, 256, 256)):
+        halved = [conv(inputs, outputs), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.GELU()]
+        blocks += [*halved, conv_norm(outputs, outputs, act=None), nn.GELU()]
+        inputs = outputs
+    return nn.Sequential(*blocks, nn.AdaptiveMaxPool2d(1), Head(inputs, classes))
+
+
 # Inverted residuals ------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +330,7 @@ def _recipe(make: Callable[..., nn.Sequential], size: int, **options: object) ->
 
 NETWORKS: dict[str, Recipe] = {
     "resnet9": _recipe(quick_resnet, 32),
+    "airbench": _recipe(airbench, 32),
     **{f"resnet{depth}": _recipe(cifar_resnet, 32, depth=depth) for depth in (20, 32, 56)},
     **{f"wrn{d}-{k}": _recipe(wide_resnet, 32, depth=d, widen=k) for d, k in ((16, 2), (16, 4), (28, 3))},
     "mobilenetv2": _recipe(mobilenet, 32, stages=MOBILENET_V2_CIFAR, stem_stride=1),
@@ -314,8 +345,8 @@ NETWORKS: dict[str, Recipe] = {
 }
 # The dense forms that are listed, and the plans that each is listed with; any other width or plan works by name too.
 DENSE = (
-    "resnet9", "resnet20", "resnet32", "resnet56", "wrn16-2", "wrn16-4", "wrn28-3", "mobilenetv2@0.5", "mobilenetv2",
-    "imagenet-resnet18", "imagenet-resnet50", "imagenet-mobilenetv2", "imagenet-efficientnet-b0",
+    "resnet9", "airbench", "resnet20", "resnet32", "resnet56", "wrn16-2", "wrn16-4", "wrn28-3", "mobilenetv2@0.5",
+    "mobilenetv2", "imagenet-resnet18", "imagenet-resnet50", "imagenet-mobilenetv2", "imagenet-efficientnet-b0",
 )  # fmt: skip
 STANDARD_PLANS = ("blueprint", "blueprint-4", "channel_group-4", "block-2", "kronecker-4", "kernel_bank-2", "filter_tile-2")  # fmt: skip  # noqa: E501
 EFFICIENT_PLANS = ("kernel_bank-2", "filter_tile-2", "kronecker-2", "kronecker-4", "kronecker-2+kernel_bank-2", "block-2")  # fmt: skip  # noqa: E501

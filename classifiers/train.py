@@ -25,7 +25,7 @@ from classifiers.evaluate import Evaluate, accuracy, logits_of
 from classifiers.evaluate import run as evaluate
 from classifiers.model import CompactCNN, channels_last, energy
 from classifiers.muon import Muon
-from classifiers.networks import dense_name, native_size
+from classifiers.networks import Whiten, dense_name, native_size
 from classifiers.tie import tie
 from training.command import command
 from training.datasets import ImageData
@@ -81,7 +81,7 @@ def optimizer(model: CompactCNN, options: Train) -> torch.optim.Optimizer:
     lr, momentum, decay = options.loop.lr, options.momentum, options.loop.weight_decay
     if options.optimizer == "muon":
         return Muon(model.network, lr, momentum, decay)
-    kernels = [p for p in model.parameters() if p.ndim > 1]
+    kernels = [p for p in model.parameters() if p.ndim > 1 and p.requires_grad]
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [
         {"params": kernels, "weight_decay": decay},
@@ -127,7 +127,7 @@ def _taught(teacher: CompactCNN, image: Tensor) -> Tensor:
     return teacher(image).float()
 
 
-SAMPLE = 512  # pictures whose mean and deviation scale the pixels
+SAMPLE = 512  # pictures whose mean and deviation scale the pixels, and whose patches are whitened
 
 
 def build(options: Train, data: ImageData) -> CompactCNN:
@@ -145,6 +145,9 @@ def build(options: Train, data: ImageData) -> CompactCNN:
         [round(float(m), 4) for m in pixels.mean(1)],
         [round(max(float(s), 0.01), 4) for s in pixels.std(1)],
     )
+    for module in model.network.modules():
+        if isinstance(module, Whiten):
+            module.fit((images[:: max(1, len(images) // SAMPLE)].float() / 255 - model.mean) / model.std)
     if options.start:
         start_from(CompactCNN.from_pretrained(options.start), model)
     return model

@@ -6,11 +6,15 @@ import pytest
 import torch
 
 from classifiers import create_network, list_networks
-from classifiers.networks import dense_name, native_size, penultimate
+from classifiers.networks import Whiten, dense_name, native_size, penultimate
 from training.measure import macs, parameters
 
 PUBLISHED = {  # parameters; ImageNet forms as in torchvision, CIFAR forms with 10 classes
     "resnet20": (10, 269_722),
+    "airbench": (
+        10,
+        1_972_802,
+    ),  # with weights of the norms, and a bias of the linear layer, that the paper has not
     "resnet56": (10, 853_018),
     "wrn16-4": (10, 2_748_890),
     "mobilenetv2": (10, 2_236_682),
@@ -39,6 +43,19 @@ def test_every_network_answers_and_ties_save(name: str) -> None:
 def test_sizes_are_the_published_ones(name: str, published: tuple[int, int]) -> None:
     classes, count = published
     assert parameters(create_network(name, classes)) == count
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_whitened_patches_are_uncorrelated_and_of_unit_variance(channels: int) -> None:
+    pixels = torch.randn(200, channels, 9, 9).cumsum(-1)  # neighbours are alike
+    whiten = Whiten(channels)
+    whiten.fit(pixels, least=0.0)
+    assert whiten.bias is not None
+    maps = (whiten(pixels) - whiten.bias[:, None, None]).transpose(0, 1)
+    half, negative = maps.flatten(1).chunk(2)
+    torch.testing.assert_close(half @ half.T / half.shape[1], torch.eye(4 * channels), rtol=0, atol=1e-3)
+    torch.testing.assert_close(negative, -half)
+    assert not whiten.weight.requires_grad
 
 
 def test_patterns_widths_and_grey_pictures() -> None:

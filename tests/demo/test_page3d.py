@@ -99,7 +99,9 @@ def test_looking_around_turns_every_view_and_stays_when_a_slider_moves(page: pla
     for selector, number in zip((CAME, STRAIGHT, REDRAWN), before, strict=True):
         redrawn(page, selector, number)
     view = f"{float(azimuth) - 0.2 * 180:g},{float(elevation) + 0.1 * 180:g},{zoom}"  # a side is half a turn
-    page.wait_for_function(f"view => new URL(document.querySelector('{LINK}').value).searchParams.get('view') === view", arg=view)
+    page.wait_for_function(
+        f"view => new URL(document.querySelector('{LINK}').value).searchParams.get('view') === view", arg=view
+    )
     still, now = drawn(page, CAME), drawn(page, REDRAWN)
     page.locator(".solids .slider input").nth(3).focus()
     page.keyboard.press("End")
