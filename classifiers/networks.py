@@ -348,7 +348,7 @@ DENSE = (
     "resnet9", "airbench", "resnet20", "resnet32", "resnet56", "wrn16-2", "wrn16-4", "wrn28-3", "mobilenetv2@0.5",
     "mobilenetv2", "imagenet-resnet18", "imagenet-resnet50", "imagenet-mobilenetv2", "imagenet-efficientnet-b0",
 )  # fmt: skip
-STANDARD_PLANS = ("blueprint", "blueprint-4", "channel_group-4", "block-2", "kronecker-4", "kernel_bank-2", "filter_tile-2")  # fmt: skip  # noqa: E501
+STANDARD_PLANS = ("blueprint", "blueprint-4", "decoupled-2", "channel_group-4", "block-2", "kronecker-4", "kernel_bank-2", "filter_tile-2")  # fmt: skip  # noqa: E501
 EFFICIENT_PLANS = ("kernel_bank-2", "filter_tile-2", "kronecker-2", "kronecker-4", "kronecker-2+kernel_bank-2", "block-2")  # fmt: skip  # noqa: E501
 NAME = re.compile(
     r"(?P<base>[a-z][a-z0-9-]*)(?:@(?P<width>\d{1,2}(?:\.\d{1,3})?))?(?::(?P<plan>[a-z_0-9+-]+))?"

@@ -193,6 +193,68 @@ class Blueprint(TiedConv2d):
 ALTERNATIONS = 50  # of the projection onto low-rank blueprints
 
 
+class Decoupled(TiedConv2d):
+    """``degree`` spatial kernels a filter, each with a weight for every input channel.
+
+        W[o, i] = sum_r a[r, o, i] S[r, o]
+
+    Between a blueprint (degree 1) and a dense kernel (degree k^2): a filter, seen as a matrix (I, k^2), has rank
+    ``degree``. Runs as so many blueprints whose maps are added up. Cost a pixel: degree (I O + O k^2); at a stride,
+    only the depthwise part is spared. Guo et al. 2018, "Network decoupling", arXiv:1808.05517.
+    """
+
+    family = "decoupled"
+    default = 2
+
+    def __init__(self, like: nn.Conv2d, degree: int = default) -> None:
+        super().__init__(like, degree)
+        rows, columns, k = like.out_channels, like.in_channels, self.kernel_size
+        self.mix = self._normal(degree * rows, columns, variance=2 / (degree * columns))
+        self.weight = self._normal(degree * rows, 1, k, k, variance=1 / k**2)
+
+    @classmethod
+    def _fits(cls, conv: nn.Conv2d, degree: int) -> bool:
+        return conv.groups == 1 and conv.kernel_size[0] > 1 and degree < conv.kernel_size[0] ** 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        if _trains_in_bfloat16(x):
+            return self._spatial(x, self.to_dense(), self.bias)
+        parts = zip(self.mix.chunk(self.degree), self.weight.chunk(self.degree), strict=True)
+        # The bias is added once.
+        maps = [
+            self._spatial(
+                F.conv2d(x, mix[:, :, None, None]), weight, None if i else self.bias, self.out_channels
+            )
+            for i, (mix, weight) in enumerate(parts)
+        ]
+        return sum(maps[1:], maps[0])
+
+    def to_dense(self) -> Tensor:
+        pairs = self.mix[:, :, None, None] * self.weight
+        return pairs.unflatten(0, (self.degree, -1)).sum(0)
+
+    @torch.no_grad()
+    def project(self, weight: Tensor) -> None:
+        # Each filter is nearest to its first singular pairs; fewer than ``degree`` where it has fewer channels.
+        u, s, v = torch.linalg.svd(weight.double().flatten(2), full_matrices=False)
+        found = min(self.degree, s.shape[1])
+        root = s[:, :found].sqrt()
+        mix, kernels = u[:, :, :found] * root[:, None], v[:, :found] * root[:, :, None]
+        self.mix.zero_()
+        self.weight.zero_()
+        rows = found * self.out_channels
+        self.mix[:rows] = mix.permute(2, 0, 1).reshape(rows, -1).to(self.mix)
+        self.weight[:rows] = kernels.transpose(0, 1).reshape(rows, *self.weight.shape[1:]).to(self.weight)
+
+    def parameter_count(self) -> int:
+        return self.degree * self.out_channels * (self.in_channels + self.kernel_size**2) + self._bias_count()
+
+    def mac_count(self, height: int, width: int) -> int:
+        mixing = self.out_channels * self.in_channels * height * width
+        spatial = self.out_channels * self.kernel_size**2 * math.prod(self.output_size(height, width))
+        return self.degree * (mixing + spatial)
+
+
 class ChannelGroup(TiedConv2d):
     """Groups of ``degree`` input channels share one kernel, and each channel has a weight of its own.
 
@@ -479,7 +541,7 @@ class FilterTile(TiedConv2d):
 
 
 FAMILIES: dict[str, type[TiedConv2d]] = {
-    c.family: c for c in (Blueprint, ChannelGroup, Block, Kronecker, KernelBank, FilterTile)
+    c.family: c for c in (Blueprint, Decoupled, ChannelGroup, Block, Kronecker, KernelBank, FilterTile)
 }
 
 

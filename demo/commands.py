@@ -116,7 +116,8 @@ TIE = Field(
     "tie", "Kernels", "blueprint",
     choices=(("blueprint", "one a filter (blueprint): small and fast"),
              ("blueprint-4", "blueprints in groups of 4: smaller"),
-             ("channel_group-4", "shared by 4 channels"), ("block-2", "thin, in 2 blocks"),
+             ("decoupled-2", "two a filter: surer"), ("channel_group-4", "shared by 4 channels"),
+             ("block-2", "thin, in 2 blocks"),
              ("kronecker-4", "Kronecker product: smallest"), ("kernel_bank-2", "mixed from a bank"),
              ("filter_tile-2", "whole filters used twice"), ("", "not shared: the dense twin")),
 )  # fmt: skip

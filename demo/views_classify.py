@@ -33,6 +33,7 @@ CELL, GAP = 8, 5  # pixels of a weight, and between kernels
 
 TIES = {
     "blueprint": "each filter stores one kernel and weighs it for every input channel",
+    "decoupled": "each filter stores a few kernels and weighs each of them for every input channel",
     "channel_group": "the input channels of a group share a kernel",
     "block": "blocks of channels share one thin kernel, and between blocks there is nothing",
     "kronecker": "blocks of channels share one small kernel, weighed from block to block",

@@ -25,6 +25,7 @@ from weights import WeightsError
 FAMILIES = (
     "blueprint",
     "blueprint-2",
+    "decoupled-2",
     "channel_group-2",
     "block-2",
     "kronecker-2",

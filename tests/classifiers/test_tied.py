@@ -20,7 +20,8 @@ SHAPES = [  # inputs, outputs, kernel, stride, groups, bias
     (16, 16, 3, 1, 16, False),
     (16, 16, 5, 2, 16, True),
 ]
-TIES = [("blueprint", 1), ("blueprint", 4), ("channel_group", 2), ("channel_group", 4), ("block", 2), ("block", 4),
+TIES = [("blueprint", 1), ("blueprint", 4), ("decoupled", 2), ("decoupled", 3), ("channel_group", 2),
+        ("channel_group", 4), ("block", 2), ("block", 4),
         ("kronecker", 2), ("kronecker", 4), ("kernel_bank", 2), ("kernel_bank", 7), ("filter_tile", 2)]  # fmt: skip
 
 

@@ -55,6 +55,18 @@ def linked(page: playwright.Page, name: str, before: str) -> str:
     return link(page)[name]
 
 
+def look_around(page: playwright.Page, selector: str, x: float, y: float) -> str:
+    """Drag, and wait for the link to tell of its end, not of a view on the way; the view."""
+    azimuth, elevation, zoom = link(page)["view"].split(",")
+    drag(page, selector, x, y)
+    view = f"{float(azimuth) - 180 * x:g},{float(elevation) + 180 * y:g},{zoom}"  # a side is half a turn
+    page.wait_for_function(
+        "([s, v]) => new URL(document.querySelector(s).value).searchParams.get('view') === v",
+        arg=[LINK, view],
+    )
+    return view
+
+
 def drag(page: playwright.Page, selector: str, x: float, y: float) -> None:
     """From the middle of a canvas by parts of its side."""
     page.locator(selector).first.scroll_into_view_if_needed()
@@ -94,14 +106,9 @@ def test_at_1280_the_answer_is_visible_without_scrolling(page: playwright.Page) 
 
 def test_looking_around_turns_every_view_and_stays_when_a_slider_moves(page: playwright.Page) -> None:
     before, pose = [drawn(page, s) for s in (CAME, STRAIGHT, REDRAWN)], link(page)["yaw"]
-    azimuth, elevation, zoom = link(page)["view"].split(",")
-    drag(page, CAME, 0.2, 0.1)
+    view = look_around(page, CAME, 0.2, 0.1)
     for selector, number in zip((CAME, STRAIGHT, REDRAWN), before, strict=True):
         redrawn(page, selector, number)
-    view = f"{float(azimuth) - 0.2 * 180:g},{float(elevation) + 0.1 * 180:g},{zoom}"  # a side is half a turn
-    page.wait_for_function(
-        f"view => new URL(document.querySelector('{LINK}').value).searchParams.get('view') === view", arg=view
-    )
     still, now = drawn(page, CAME), drawn(page, REDRAWN)
     page.locator(".solids .slider input").nth(3).focus()
     page.keyboard.press("End")
@@ -129,8 +136,15 @@ def test_the_compass_turns_the_object_and_sliders_follow(page: playwright.Page) 
     drag(page, COMPASS, 0.15, 0.2)
     redrawn(page, REDRAWN, number)
     linked(page, "roll", roll)
-    shown = [o.inner_text() for o in page.locator(".solids .slider output").all()[:3]]
-    assert shown == [f"{round(float(link(page)[n]))}°".replace("-", "−") for n in ("yaw", "pitch", "roll")]
+    page.wait_for_function(
+        """selector => {
+          const pose = new URL(document.querySelector(selector).value).searchParams;
+          const shown = [...document.querySelectorAll(".solids .slider output")].map((output) => output.textContent);
+          return ["yaw", "pitch", "roll"].every(
+            (name, i) => shown[i] === `${Math.round(pose.get(name))}°`.replace("-", "−"));
+        }""",
+        arg=LINK,
+    )
     assert drawn(page, CAME) == still  # the object as it came stands still
 
 
@@ -203,9 +217,9 @@ def test_bad_files_get_a_sentence_and_the_page_keeps_what_it_shows(
 def test_a_link_restores_exactly_what_was_shown(page: playwright.Page, visit: Visit) -> None:
     number = drawn(page, REDRAWN)
     page.get_by_label("blocks").check()
-    drag(page, STRAIGHT, -0.2, 0.1)
+    look_around(page, STRAIGHT, -0.2, 0.1)
     redrawn(page, REDRAWN, number)
-    linked(page, "style", "surface")
+    assert link(page)["style"] == "blocks"
     number = drawn(page, REDRAWN)
     page.get_by_role("button", name="Random shape").click()
     redrawn(page, REDRAWN, number)
