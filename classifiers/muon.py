@@ -43,18 +43,24 @@ class Muon(torch.optim.Optimizer):
         taken = {id(p) for p in kernels}
         others = [p for p in network.parameters() if p.requires_grad and id(p) not in taken]
         groups = [
-            {"params": kernels, "share": kernel_lr, "weight_decay": kernel_decay, "orthogonal": True},
+            {
+                "params": kernels,
+                "lr": lr * kernel_lr,
+                "share": kernel_lr,  # of the rate that the training loop sets
+                "weight_decay": kernel_decay,
+                "orthogonal": True,
+            },
             {"params": [p for p in others if p.ndim > 1], "weight_decay": weight_decay},
             {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        defaults = {"lr": lr, "momentum": momentum, "share": 1.0, "orthogonal": False}
+        defaults = {"lr": lr, "momentum": momentum, "orthogonal": False}
         super().__init__([g for g in groups if g["params"]], defaults)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step; parameters without a gradient stay."""
         for group in self.param_groups:
-            rate, decay, orthogonal = group["lr"] * group["share"], group["weight_decay"], group["orthogonal"]
+            rate, decay, orthogonal = group["lr"], group["weight_decay"], group["orthogonal"]
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue

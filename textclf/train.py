@@ -31,7 +31,7 @@ from textclf.model import TextClassifier
 from textclf.plans import by_work, read_plans
 from textclf.tokens import Tokens, batch
 from training.command import command
-from training.loop import LoopConfig, fit
+from training.loop import LoopConfig, adamw, fit
 from training.runs import conclude, finished, read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
 
@@ -168,6 +168,8 @@ class Train:
         vocabulary: tokens kept of the backbone's vocabulary, or of the model's to start from, the most frequent ones in
             the training texts.
         pooling: the bottleneck: learned, mean, merge or topk.
+        pooling_lr: learning rate of what the bottlenecks learn, as a multiple of the encoder's. They start at zero and
+            are few: at the encoder's own rate they hardly move in a short training.
         freeze: layers, from the first, that keep the backbone's weights.
         freeze_words: keep the backbone's word embeddings: less work a step, and no harm on small data.
         balance: weigh classes in the loss by the square root of how rare they are.
@@ -189,6 +191,7 @@ class Train:
     ends: bool = False
     vocabulary: int = 20_000
     pooling: Operator = "learned"
+    pooling_lr: float = 1.0
     freeze: int = 0
     freeze_words: bool = True
     balance: bool = False
@@ -251,6 +254,14 @@ def freeze(model: TextClassifier, layers: int, words: bool) -> TextClassifier:
     return model
 
 
+def optimizer(model: TextClassifier, options: Train) -> torch.optim.Optimizer:
+    """AdamW, with a learning rate of their own for the bottlenecks."""
+    own = list(model.bottlenecks.parameters())
+    taken = {id(p) for p in own}
+    groups: list[dict[str, Any]] = [{"params": [p for p in model.parameters() if id(p) not in taken]}]
+    return adamw(groups + [{"params": own, "share": options.pooling_lr}] * bool(own), options.loop)
+
+
 def class_weights(labels: Tensor, classes: int) -> Tensor:
     """``(K,)`` with mean 1 over the examples: rarer classes weigh more, by the square root."""
     weight = labels.bincount(minlength=classes).clamp(min=1).float().rsqrt()
@@ -260,7 +271,7 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
 def train(options: Train) -> None:
     """Train, save and measure; what a run of the same options has finished is left as it is."""
     check(options)
-    if not finished(options.output, describe(options) | asdict(options.loop)):
+    if not finished(options.output, describe(options) | asdict(options.loop), unset={"pooling_lr": 1.0}):
         train_and_save(options)
     conclude(options.output, (lambda: evaluate(measurement(options))) if options.measure else None)
 
@@ -286,6 +297,7 @@ def train_and_save(options: Train) -> None:
         options.output,
         validate=lambda _: validated(model, held, options.supernet, chosen),
         description=describe(options),
+        optimizer=optimizer(model, options),
     )
     if not PartialState().is_main_process:
         return
@@ -342,6 +354,8 @@ def check(options: Train) -> None:
         raise ValueError(f"--full must be in [0, 1], not {space.full}")
     if not 0 <= space.distil <= 1 or space.temperature <= 0:
         raise ValueError("--distil must be in [0, 1] and --temperature above 0")
+    if not options.pooling_lr > 0:
+        raise ValueError(f"--pooling-lr must be above 0, not {options.pooling_lr}")
     if not 0 <= options.dropout < 1:
         raise ValueError(f"--dropout must be in [0, 1), not {options.dropout}")
 

@@ -100,19 +100,15 @@ def fit(
         state: objects with ``state_dict`` and ``load_state_dict`` that checkpoints keep too.
         end_of_epoch: called on every process before a checkpoint, to make ``state`` agree.
         description: whatever identifies the run; resuming under another one is refused.
-        optimizer: of the model's parameters, in place of AdamW; its learning rate follows the same schedule.
+        optimizer: of the model's parameters, in place of AdamW; its learning rate follows the same schedule, times
+            the ``share`` of a group of parameters that has one.
 
     Raises:
         RunError: another run's checkpoint in ``output``, a loss that is not finite, a full disk.
     """
     accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
     set_seed(config.seed, device_specific=True)
-    if optimizer is None:
-        decay = config.weight_decay
-        optimizer = torch.optim.AdamW(
-            model.parameters(), config.lr, (0.9, 0.99), weight_decay=decay, fused=True
-        )
-    clock = Clock()
+    clock, optimizer = Clock(), optimizer or adamw(model.parameters(), config)
     prepared, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(clock, *state)
     recipe = {"loop": asdict(config), "processes": accelerator.num_processes, **(description or {})}
@@ -128,7 +124,7 @@ def fit(
             sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
             for index in batches(accelerator, examples, clock.epoch, config):
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(clock.step, total, config)
+                    group["lr"] = learning_rate(clock.step, total, config) * group.get("share", 1.0)
                 losses = _update(accelerator, prepared, optimizer, step, index, clock.step / total, config)
                 for name, value in losses.items():
                     sums[name] = sums[name] + value.detach().float().cpu()
@@ -152,6 +148,11 @@ def fit(
                 saved = time.monotonic()
     model.eval()
     return clock
+
+
+def adamw(parameters: Any, config: LoopConfig) -> torch.optim.Optimizer:
+    """Of parameters, or of groups of them, as ``torch.optim`` takes both."""
+    return torch.optim.AdamW(parameters, config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True)
 
 
 def learning_rate(step: int, total: int, config: LoopConfig) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -26,6 +27,7 @@ from textclf.train import (
     drawn_plans,
     freeze,
     make_step,
+    optimizer,
     random_plan,
     sandwich_loss,
     smallest_plan,
@@ -71,6 +73,26 @@ def test_every_plan_learns_from_one_training(tmp_path: Path) -> None:
     label = torch.tensor([word == "good" for word in words]).long()
     for plan in ((1,) * LAYERS, (2, 1, 2, 1), (1, 1, 4, 2), smallest_plan(LAYERS, SMALL)):
         assert accuracy(classify(classifier, test, plan), label) > 0.9, plan
+
+
+def test_bottlenecks_move_at_a_rate_of_their_own(tmp_path: Path) -> None:
+    texts, words = reviews(64, words=8)
+    labels = torch.tensor([word == "good" for word in words]).long()
+    config = LoopConfig(epochs=1, batch=64, lr=1e-3, weight_decay=0.0, precision="no", warmup=1)
+    gone = {}
+    for rate in (1.0, 40.0):
+        classifier = model()
+        before = copy.deepcopy(classifier)
+        options = Train("", Path(), pooling_lr=rate, loop=config)
+        step = make_step(classifier, classifier.tokens.ids(texts, 64), labels, SMALL)
+        fit(classifier, step, 64, config, tmp_path / str(rate), optimizer=optimizer(classifier, options))
+        far = [(a - b).abs().max() for a, b in zip(classifier.parameters(), before.parameters(), strict=True)]
+        own = {id(p) for p in classifier.bottlenecks.parameters()}
+        moved = list(zip(classifier.parameters(), far, strict=True))
+        gone[rate] = [max(float(f) for p, f in moved if (id(p) in own) == theirs) for theirs in (True, False)]
+    # A first step of Adam goes as far as its rate.
+    assert gone[1.0] == pytest.approx([1e-3, 1e-3], rel=0.02)
+    assert gone[40.0] == pytest.approx([40e-3, 1e-3], rel=0.02)
 
 
 def test_random_plans_stay_within_the_space() -> None:
