@@ -4,7 +4,8 @@
 
 On every data set one command of each kind, as a user would give it: a training over random plans, a search, an
 evaluation on test texts, by recipes that were chosen for how long texts are and how many there are, not by their
-results. Finished runs are read again, not repeated. The shipped models, which took more rounds, stand beside them.
+results. Finished runs are read again, not repeated. The shipped models, which took more rounds, stand beside them. Rows
+that the results hold already and that are not asked for stay.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from training.loop import LoopConfig
 from training.measure import commit, machine
 from training.runs import read_metrics
 from weights.catalog import directory
+from weights.checkpoint import read_json
 
 
 class Recipe(NamedTuple):
@@ -132,9 +134,11 @@ def run(options: TextFronts) -> None:
         short_name(data): row([measured(options, data, seed) for seed in range(options.seeds)])
         for data in options.data
     }
-    facts = {"n": options.seeds, "shipped": list(shipped), "machine": machine(), "commit": commit()}
-    write(options.output, {**facts, "rows": {**shipped, **ours}})
-    markdown({**shipped, **ours}, COLUMNS)
+    recorded: Rows = read_json(options.output)["rows"] if options.output.exists() else {}
+    rows = {**shipped, **{name: found for name, found in recorded.items() if name not in shipped}, **ours}
+    facts = {"shipped": list(shipped), "machine": machine(), "commit": commit()}
+    write(options.output, {**facts, "rows": rows})
+    markdown(rows, COLUMNS)
 
 
 if __name__ == "__main__":

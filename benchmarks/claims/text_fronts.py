@@ -35,6 +35,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         return SHIPPED if row in results["shipped"] else ONCE
 
     titles = [_title(row) for row in rows]
+    runs = sorted({found["full"]["n"] for row, found in rows.items() if row not in results["shipped"]})
     return [
         Claim(
             name,
@@ -48,7 +49,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             (Plot("", FASTER, RIGHT, of_rows(rows, COLUMNS, FASTER, RIGHT, series, _title)),),
             (ONCE, SHIPPED),
             f"test texts of {listed(titles)}",
-            f"{results['n']} of each, and the shipped models",
+            f"{' to '.join(str(n) for n in dict.fromkeys((runs[0], runs[-1])))} of each, and the shipped models",
             f"python -m benchmarks.text_fronts --data {' '.join(r for r in rows if r not in results['shipped'])}",
             results,
             "Faster: than full length in the same engine. CPU seconds: all trainings and the last search.",

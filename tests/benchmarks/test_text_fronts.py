@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import text_fronts
 from benchmarks.claims import read
 from benchmarks.text_fronts import TextFronts, recipe, row
 
@@ -53,10 +54,20 @@ def test_runs_differ_by_data_and_seed_alone(tmp_path: Path) -> None:
 def test_the_sentence_says_where_tf_idf_wins(tmp_path: Path) -> None:
     lost = row([run(8)])
     lost["linear"] = 0.95
-    results = {"n": 1, "shipped": ["text-imdb"], "rows": {"text-imdb": row([run(8)]), "trec": lost}}
+    results = {"shipped": ["text-imdb"], "rows": {"text-imdb": row([run(8)]), "trec": lost}}
     (tmp_path / "text_fronts.json").write_text(json.dumps(results))
     (claim,) = read(tmp_path / "text_fronts.json")
     assert "2.0 to 2.0 times as fast" in claim.sentence
     assert "from 1.0 points lower to 1.0 points lower" in claim.sentence
     assert claim.sentence.endswith("a linear model on IMDB.")
     assert claim.command == "python -m benchmarks.text_fronts --data trec"
+
+
+def test_rows_that_are_not_asked_for_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_fronts, "measured", lambda options, data, seed: run(8 * (1 + seed)))
+    output = tmp_path / "text_fronts.json"
+    for data, seeds in (("trec", 1), ("sst2", 2)):
+        text_fronts.run(TextFronts((data,), seeds, shipped=(), output=output))
+    rows = json.loads(output.read_text())["rows"]
+    assert {name: found["full"]["n"] for name, found in rows.items()} == {"trec": 1, "sst2": 2}
+    assert read(output)[0].seeds == "1 to 2 of each, and the shipped models"
