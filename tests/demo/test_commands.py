@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -74,6 +75,21 @@ def test_the_real_parsers_take_every_command_of_every_combination(kind: str) -> 
     trained = [options for options in seen.values() if type(options).__module__.endswith(".train")]
     assert {options.loop.epochs for options in trained} == {1, 1000}
     assert all(options.loop.warmup >= 1 and options.loop.batch >= 8 for options in trained)
+
+
+def test_a_training_of_few_steps_is_told_how_many_epochs_make_enough() -> None:
+    def note(examples: int, epochs: int) -> str:
+        return next(
+            s for s in write("texts", {"examples": examples, "epochs": epochs}) if s.title == "Train"
+        ).note
+
+    said = re.search(r"(\d+) steps in all.*: (\d+) epochs", note(300, 3))
+    assert said is not None
+    steps, epochs = int(said[1]), int(said[2])
+    assert steps < 200
+    assert "steps in all" in note(300, epochs - 1)
+    assert "steps in all" not in note(300, epochs)
+    assert "steps in all" not in note(5000, 3)
 
 
 @pytest.mark.parametrize(("kind", "dims"), [("pictures", 2), ("meshes", 3)])
