@@ -14,7 +14,7 @@ import io
 import json
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from onnxruntime import InferenceSession
 from benchmarks.affine_vae import short_name
 from benchmarks.claims.tied_networks import (
     COLUMNS,
-    DISTILLED,
     EPOCHS,
+    FROM_TWIN,
     NETWORKS,
     OPTIMIZER,
     Optimizer,
@@ -68,7 +68,8 @@ class TiedNetworks:
     Args:
         data: set of labelled images.
         networks: names, see :mod:`classifiers.networks`; those of the claim if left out. A twin comes before its ties.
-            One that ends in ", distilled" learns from the first run of its dense twin as well.
+            One that ends in ", from its twin" starts as the nearest to its dense twin's run of the same seed, and is
+            taught by it.
         seeds: runs of each.
         epochs: of each; 16 for CIFAR-10 and 8 for Fashion-MNIST if left out.
         optimizer: of each.
@@ -90,30 +91,30 @@ class TiedNetworks:
 
 
 def recipe(options: TiedNetworks, network: str, seed: int, teacher: Path | None = None) -> Train:
-    """One run; its folder says what it is."""
+    """One run; its folder says what it is. With a ``teacher`` it starts from there too, more gently."""
     name = short_name(options.data)
-    loop = LoopConfig(
-        epochs=options.epochs or EPOCHS[name], batch=64, lr=0.1, weight_decay=5e-4, warmup=700, seed=seed
-    )
-    folder = f"{name}-{network.replace(':', '_').replace(DISTILLED, '_distilled')}-s{seed}"
+    epochs = options.epochs or EPOCHS[name]
+    loop = LoopConfig(epochs=epochs, batch=64, lr=0.1, weight_decay=5e-4, warmup=700, seed=seed)
+    folder = f"{name}-{network.replace(':', '_').replace(FROM_TWIN, '_from-twin')}-s{seed}"
     folder += "" if options.optimizer == OPTIMIZER else f"-{options.optimizer}"
     taught = str(teacher) if teacher else None
     return Train(
         options.data,
         options.runs / folder,
-        network.removesuffix(DISTILLED),
+        network.removesuffix(FROM_TWIN),
+        start=taught,
         teacher=taught,
         optimizer=options.optimizer,
         measure=False,
-        loop=loop,
+        loop=replace(loop, lr=0.03, warmup=100) if teacher else loop,
     )
 
 
 def measured(options: TiedNetworks, network: str, dense: str) -> list[dict[str, Any]]:
     """``metrics.json`` of each seed's run, trained and evaluated first if need be (and allowed)."""
-    teacher = recipe(options, dense, 0).output if network.endswith(DISTILLED) else None
     found = []
     for seed in range(options.seeds):
+        teacher = recipe(options, dense, seed).output if network.endswith(FROM_TWIN) else None
         plan = recipe(options, network, seed, teacher)
         if options.train:
             train(plan)
@@ -128,7 +129,7 @@ def measured(options: TiedNetworks, network: str, dense: str) -> list[dict[str, 
 def exported(networks: Iterable[str], config: CompactCNNConfig) -> dict[str, InferenceSession]:
     """Each network's ONNX form for these pictures and classes, with random weights: time does not depend on them."""
     data = config.classes, config.size, config.channels
-    return {name: session(to_onnx(CompactCNN(name.removesuffix(DISTILLED), *data))) for name in networks}
+    return {name: session(to_onnx(CompactCNN(name.removesuffix(FROM_TWIN), *data))) for name in networks}
 
 
 def speeds(engines: dict[str, InferenceSession], config: CompactCNNConfig, batch: int) -> dict[str, float]:
@@ -226,10 +227,10 @@ def run(options: TiedNetworks) -> None:
     asked = options.networks or NETWORKS[name]
     sizes: Rows = {
         **recorded["rows"],
-        **{n: {"parameters": parameters(create_network(n.removesuffix(DISTILLED)))} for n in asked},
+        **{n: {"parameters": parameters(create_network(n.removesuffix(FROM_TWIN)))} for n in asked},
     }
     for network in asked:
-        if network.endswith(DISTILLED) and twin(sizes, network) == network:
+        if network.endswith(FROM_TWIN) and twin(sizes, network) == network:
             raise ValueError(f"{network!r} has nobody to learn from: name its dense twin before it")
     every = {n: found for n in asked if (found := measured(options, n, twin(sizes, n)))}
     if not every:

@@ -41,7 +41,9 @@ NETWORKS = {
     "cifar10": ("resnet9@0.5", "resnet9@0.5:blueprint", "resnet9@0.172"),
     "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375"),
 }
-DISTILLED = ", distilled"  # ends the name of a network that also learned from the first run of its dense twin
+# Ends the name of a network that started as the nearest to its dense twin of the same seed, and was taught by it. The
+# dense network itself so ended has had as many epochs, and the same teacher.
+FROM_TWIN = ", from its twin"
 EPOCHS = {"cifar10": 16, "fashion": 8}
 OPTIMIZER: Optimizer = "sgd"
 OPTIMIZER_TITLES = {"muon": "Muon", "sgd": "SGD"}
@@ -89,7 +91,9 @@ def _plots(rows: Rows, front: list[dict[str, Any]]) -> tuple[Plot, ...]:
     shares = {name: {**row, "share": _share(row["accuracies"])} for name, row in rows.items()}
 
     def series(row: str) -> str:
-        return TIED if ":" in row else DENSE if row == twin(rows, row) else NARROW
+        if ":" in row:
+            return TIED
+        return DENSE if row.removesuffix(FROM_TWIN) == twin(rows, row) else NARROW
 
     plots = (("Parameters", PARAMETERS, "parameters"), ("Work", WORK, "macs"), ("Time", TIME, "latency_ms"))
     return tuple(
@@ -127,8 +131,13 @@ def _published(front: list[dict[str, Any]], x: Axis, key: str) -> tuple[Point, .
 
 def twin(rows: Rows, row: str) -> str:
     """The dense network that the others of its family are compared with: its largest, or the row itself."""
-    dense = [name for name in rows if ":" not in name and _family(name) == _family(row)] or [row]
+    dense = [name for name in rows if is_dense(name) and _family(name) == _family(row)] or [row]
     return max(dense, key=lambda name: rows[name]["parameters"])
+
+
+def is_dense(row: str) -> bool:
+    """Whether it is a dense network that was trained as all others are."""
+    return ":" not in row and not row.endswith(FROM_TWIN)
 
 
 def compared(rows: Rows) -> Rows:
@@ -145,7 +154,7 @@ def over_dense(rows: Rows, name: str) -> float | None:
     dense = sorted(
         (math.log(need(row, "parameters")), _points(row))
         for other, row in rows.items()
-        if ":" not in other and _family(other) == _family(name)
+        if is_dense(other) and _family(other) == _family(name)
     )
     if ":" not in name or not dense:
         return None
@@ -160,7 +169,7 @@ def over_dense(rows: Rows, name: str) -> float | None:
 
 
 def _family(row: str) -> str:
-    return row.partition(":")[0].partition("@")[0]
+    return row.removesuffix(FROM_TWIN).partition(":")[0].partition("@")[0]
 
 
 def _command(name: str, rows: Rows, data: str, seeds: int) -> str:
@@ -214,11 +223,12 @@ def _limits(rows: Rows, runs: int, published: bool) -> str:
     right = PER_CENT.format(_points(dense))
     words = f"The tied network is {behind} its dense twin ({right}) after {tied['epochs']} epochs."
     for name, row in rows.items():
-        if name.endswith(DISTILLED):
+        if name.endswith(FROM_TWIN):
             fewer = need(rows[twin(rows, name)], "parameters") / need(row, "parameters")
+            size = f" with {fewer:.1f} times fewer parameters" if ":" in name else ""
             words += (
-                f" {name.removesuffix(DISTILLED)}, taught by the first of its twins, is right in "
-                f"{PER_CENT.format(_points(row))} with {fewer:.1f} times fewer parameters than the twin."
+                f" {name.removesuffix(FROM_TWIN)}, trained as long again from its twin and taught by it, is right in "
+                f"{PER_CENT.format(_points(row))}{size}."
             )
     known = {n: row["over dense"] for n, row in rows.items() if row["over dense"] is not None}
     if len(known) > 1:
