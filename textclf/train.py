@@ -168,8 +168,8 @@ class Train:
         vocabulary: tokens kept of the backbone's vocabulary, or of the model's to start from, the most frequent ones in
             the training texts.
         pooling: the bottleneck: learned, mean, merge or topk.
-        pooling_lr: learning rate of what the bottlenecks learn, as a multiple of the encoder's. They start at zero and
-            are few: at the encoder's own rate they hardly move in a short training.
+        pooling_lr: learning rate of what the bottlenecks learn, as a multiple of the encoder's: they start at zero, and
+            at the encoder's own rate a short training hardly moves them.
         freeze: layers, from the first, that keep the backbone's weights.
         freeze_words: keep the backbone's word embeddings: less work a step, and no harm on small data.
         balance: weigh classes in the loss by the square root of how rare they are.
@@ -191,7 +191,7 @@ class Train:
     ends: bool = False
     vocabulary: int = 20_000
     pooling: Operator = "learned"
-    pooling_lr: float = 1.0
+    pooling_lr: float = 30.0
     freeze: int = 0
     freeze_words: bool = True
     balance: bool = False
