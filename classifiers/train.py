@@ -107,9 +107,8 @@ def make_step(
         logits = model(image).float()
         loss = F.cross_entropy(logits, target, label_smoothing=options.smoothing)
         if teacher is not None:
-            loss = torch.lerp(
-                loss, distillation(logits, _taught(teacher, image), options), options.teacher_share
-            )
+            taught = taught_by(teacher, image, options.augment.flip)
+            loss = torch.lerp(loss, distillation(logits, taught, options), options.teacher_share)
         return {"loss": loss, "accuracy": (logits.argmax(1) == target).float().mean()}
 
     return step
@@ -123,8 +122,13 @@ def distillation(logits: Tensor, taught: Tensor, options: Train) -> Tensor:
 
 
 @torch.no_grad()
-def _taught(teacher: CompactCNN, image: Tensor) -> Tensor:
-    return teacher(image).float()
+def taught_by(teacher: CompactCNN, image: Tensor, flip: bool) -> Tensor:
+    """The teacher's logits; where training mirrors pictures, their mean with those of the mirror images.
+
+    What the student sees both ways, the teacher should answer both ways, and two looks are more often right than one.
+    """
+    logits = teacher(image).float()
+    return (logits + teacher(image.flip(-1)).float()) / 2 if flip else logits
 
 
 SAMPLE = 512  # pictures whose mean and deviation scale the pixels, and whose patches are whitened

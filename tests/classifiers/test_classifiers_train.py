@@ -16,7 +16,7 @@ from classifiers.augment import Augment
 from classifiers.evaluate import Evaluate, accuracy, logits_of, out_of_scope
 from classifiers.evaluate import run as evaluate
 from classifiers.model import energy
-from classifiers.train import Train, build, describe, distillation, start_from, train
+from classifiers.train import Train, build, describe, distillation, start_from, taught_by, train
 from training.datasets import load_images
 from training.loop import LoopConfig, RunError
 from training.runs import read_metrics
@@ -194,6 +194,15 @@ def test_a_network_goes_on_from_its_own_weights(data: str, trained: Path, tmp_pa
     assert str(tmp_path) not in json.dumps(describe(plan))
     again, picture = build(plan, load_images(data)).eval(), torch.rand(4, 3, 16, 16)
     assert torch.allclose(again(picture), first(picture), atol=1e-5)
+
+
+def test_a_teacher_answers_a_picture_and_its_mirror_image_alike_where_training_mirrors(trained: Path) -> None:
+    teacher = CompactCNN.from_pretrained(trained, engine="torch")
+    images = torch.rand(4, 3, 16, 16)
+    torch.testing.assert_close(taught_by(teacher, images, True), taught_by(teacher, images.flip(-1), True))
+    plain = taught_by(teacher, images, False)
+    torch.testing.assert_close(plain, teacher(images).detach())
+    assert not torch.allclose(plain, taught_by(teacher, images.flip(-1), False))
 
 
 def test_a_teacher_is_listened_to(data: str, trained: Path, tmp_path: Path) -> None:
