@@ -109,6 +109,7 @@ GROUP_3D = Field(
 NETWORK = Field(
     "network", "Network", "resnet9@0.5",
     choices=(("resnet9@0.5", "ResNet-9, half as wide: small pictures, quick"),
+             ("airbench", "airbench, six layers: small pictures, surer"),
              ("resnet20", "ResNet-20: small pictures, few weights"), ("wrn16-2", "WideResNet-16-2: small pictures"),
              ("wrn28-3", "WideResNet-28-3: small pictures, slow"),
              ("imagenet-resnet18", "ResNet-18: 224 pixels"), ("imagenet-resnet50", "ResNet-50: 224 pixels, slow")),

@@ -104,7 +104,7 @@ def test_every_group_and_turn_is_one(kind: str, dims: int) -> None:
 def test_every_network_can_be_built() -> None:
     lines = [shell_commands(write("labelled", choices))[0] for choices in combinations("labelled")]
     names = {words[words.index("--network") + 1] for words in lines}
-    assert len(names) == 6 * 9
+    assert len(names) == 7 * 9
     with torch.device("meta"):
         counts = {name: parameters(create_network(name)) for name in names}
     assert all(counts[name] < counts[name.partition(":")[0]] for name in names if ":" in name)
