@@ -1,6 +1,8 @@
-"""Fill the tables of the README and of ``docs/`` from ``benchmarks/results``; a test holds the two equal.
+"""Fill the tables of the README and of ``docs/``, and the page's plots of networks, from ``benchmarks/results``.
 
 python -m benchmarks.readme
+
+A test holds them equal.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.claims import RESULTS, Claim, gather
 from benchmarks.tables import table
+from weights.checkpoint import METRICS, read_json, to_json
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "report.md", ROOT / "docs" / "networks.md")
@@ -32,6 +35,17 @@ def render(text: str) -> str:
     return BLOCK.sub(fill, text)
 
 
+def fronts() -> dict[Path, bytes]:
+    """``front.json`` of each shipped compact network: what ``benchmarks.tied_networks`` found on its data."""
+    found = {}
+    for path in sorted((ROOT / "weights").glob("cnn-*/front.json")):
+        data = read_json(path.with_name(METRICS))["data"]
+        found[path] = to_json(read_json(RESULTS / f"tied_networks_{data}.json")["front"])
+    return found
+
+
 if __name__ == "__main__":
+    for place, content in fronts().items():
+        place.write_bytes(content)
     for document in DOCUMENTS:
         document.write_text(render(document.read_text()))

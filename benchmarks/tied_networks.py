@@ -29,8 +29,10 @@ from benchmarks.claims.tied_networks import (
     FROM_TWIN,
     NETWORKS,
     OPTIMIZER,
+    SHIPPED,
     Optimizer,
     compared,
+    network_of,
     twin,
 )
 from benchmarks.tables import Rows, markdown, write
@@ -45,6 +47,7 @@ from training.command import command
 from training.loop import LoopConfig
 from training.measure import commit, compare, machine, parameters
 from training.runs import read_metrics
+from weights.catalog import directory
 from weights.checkpoint import read_json
 
 # Accuracy in per cent, parameters and MACs in millions, on lossless CIFAR-10 after 200 epochs, as published: Haase &
@@ -69,7 +72,7 @@ class TiedNetworks:
         data: set of labelled images.
         networks: names, see :mod:`classifiers.networks`; those of the claim if left out. A twin comes before its ties.
             One that ends in ", from its twin" starts as the nearest to its dense twin's run of the same seed, and is
-            taught by it.
+            taught by it; one that ends in ", shipped" is the model of ``weights/``, and is not trained.
         seeds: runs of each.
         epochs: of each; 16 for CIFAR-10 and 8 for Fashion-MNIST if left out.
         optimizer: of each.
@@ -101,7 +104,7 @@ def recipe(options: TiedNetworks, network: str, seed: int, teacher: Path | None 
     return Train(
         options.data,
         options.runs / folder,
-        network.removesuffix(FROM_TWIN),
+        network_of(network),
         start=taught,
         teacher=taught,
         optimizer=options.optimizer,
@@ -112,6 +115,8 @@ def recipe(options: TiedNetworks, network: str, seed: int, teacher: Path | None 
 
 def measured(options: TiedNetworks, network: str, dense: str) -> list[dict[str, Any]]:
     """``metrics.json`` of each seed's run, trained and evaluated first if need be (and allowed)."""
+    if network.endswith(SHIPPED):
+        return [shipped(options, network)]
     found = []
     for seed in range(options.seeds):
         teacher = recipe(options, dense, seed).output if network.endswith(FROM_TWIN) else None
@@ -126,10 +131,24 @@ def measured(options: TiedNetworks, network: str, dense: str) -> list[dict[str, 
     return found
 
 
+def shipped(options: TiedNetworks, network: str) -> dict[str, Any]:
+    """``metrics.json`` of the model of ``weights/`` that is this network, for this data.
+
+    Raises:
+        ValueError: there is none.
+    """
+    data, wanted = short_name(options.data), network_of(network)
+    for config in sorted(directory().glob("*/config.json")):
+        metrics = read_metrics(config.parent)
+        if read_json(config).get("network") == wanted and metrics.get("data") == data:
+            return {**metrics, "folder": config.parent}
+    raise ValueError(f"weights/ holds no {wanted} for {data}")
+
+
 def exported(networks: Iterable[str], config: CompactCNNConfig) -> dict[str, InferenceSession]:
     """Each network's ONNX form for these pictures and classes, with random weights: time does not depend on them."""
     data = config.classes, config.size, config.channels
-    return {name: session(to_onnx(CompactCNN(name.removesuffix(FROM_TWIN), *data))) for name in networks}
+    return {name: session(to_onnx(CompactCNN(network_of(name), *data))) for name in networks}
 
 
 def speeds(engines: dict[str, InferenceSession], config: CompactCNNConfig, batch: int) -> dict[str, float]:
@@ -227,7 +246,7 @@ def run(options: TiedNetworks) -> None:
     asked = options.networks or NETWORKS[name]
     sizes: Rows = {
         **recorded["rows"],
-        **{n: {"parameters": parameters(create_network(n.removesuffix(FROM_TWIN)))} for n in asked},
+        **{n: {"parameters": parameters(create_network(network_of(n)))} for n in asked},
     }
     for network in asked:
         if network.endswith(FROM_TWIN) and twin(sizes, network) == network:

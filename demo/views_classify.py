@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from benchmarks.claims.tied_networks import SHIPPED
 from classifiers.anatomy import Layer, kernels, shared_kernels, tied_layers
 from classifiers.images import as_rgb
 from demo import photos, verdict
@@ -275,7 +276,7 @@ def front(loaded: Classifier) -> dict[str, Any]:
     return {
         "lead": f"Every network that was tried: how often it is right, and what it takes.{data}",
         "points": [{**point, "kind": _kind(point)} for point in usable],
-        "chosen": [net.model.config.network for net in loaded.nets],
+        "chosen": [f"{net.model.config.network}{which}" for net in loaded.nets for which in ("", SHIPPED)],
         "axes": AXES,
         "key": KEY,
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks.readme import DOCUMENTS, render
+from benchmarks.readme import DOCUMENTS, fronts, render
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -18,6 +19,12 @@ def test_tables_equal_the_results_they_are_drawn_from(document: Path) -> None:
     text = document.read_text()
     assert "<!-- table:" in text
     assert render(text) == text
+
+
+def test_the_pages_plots_of_compact_networks_are_those_of_the_results() -> None:
+    assert {path.parent.name for path in fronts()} == {"cnn-cifar10", "cnn-fashion"}
+    for path, content in fronts().items():
+        assert json.loads(path.read_text()) == json.loads(content)
 
 
 def test_the_space_runs_the_pinned_gradio() -> None:

@@ -37,13 +37,16 @@ COLUMNS: Columns = {
 Optimizer = Literal["muon", "sgd"]
 # What is trained on each set unless the command says otherwise: dense twin, tied, and a narrower dense network of as
 # many parameters as the tied one.
-NETWORKS = {
-    "cifar10": ("resnet9@0.5", "resnet9@0.5:blueprint", "resnet9@0.172"),
+NETWORKS: dict[str, tuple[str, ...]] = {
+    "cifar10": (
+        "resnet9@0.5", "resnet9@0.5:blueprint", "resnet9@0.172", "airbench, shipped", "airbench:decoupled-2, shipped",
+    ),
     "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375"),
-}
+}  # fmt: skip
 # Ends the name of a network that started as the nearest to its dense twin of the same seed, and was taught by it. The
 # dense network itself so ended has had as many epochs, and the same teacher.
 FROM_TWIN = ", from its twin"
+SHIPPED = ", shipped"  # ends the name of a network of ``weights/``, whatever its recipe
 EPOCHS = {"cifar10": 16, "fashion": 8}
 OPTIMIZER: Optimizer = "sgd"
 OPTIMIZER_TITLES = {"muon": "Muon", "sgd": "SGD"}
@@ -93,7 +96,7 @@ def _plots(rows: Rows, front: list[dict[str, Any]]) -> tuple[Plot, ...]:
     def series(row: str) -> str:
         if ":" in row:
             return TIED
-        return DENSE if row.removesuffix(FROM_TWIN) == twin(rows, row) else NARROW
+        return DENSE if network_of(row) == network_of(twin(rows, row)) else NARROW
 
     plots = (("Parameters", PARAMETERS, "parameters"), ("Work", WORK, "macs"), ("Time", TIME, "latency_ms"))
     return tuple(
@@ -135,6 +138,11 @@ def twin(rows: Rows, row: str) -> str:
     return max(dense, key=lambda name: rows[name]["parameters"])
 
 
+def network_of(row: str) -> str:
+    """``"airbench:blueprint, from its twin"`` -> ``"airbench:blueprint"``."""
+    return row.partition(",")[0]
+
+
 def is_dense(row: str) -> bool:
     """Whether it is a dense network that was trained as all others are."""
     return ":" not in row and not row.endswith(FROM_TWIN)
@@ -169,7 +177,7 @@ def over_dense(rows: Rows, name: str) -> float | None:
 
 
 def _family(row: str) -> str:
-    return row.removesuffix(FROM_TWIN).partition(":")[0].partition("@")[0]
+    return network_of(row).partition(":")[0].partition("@")[0]
 
 
 def _command(name: str, rows: Rows, data: str, seeds: int) -> str:
@@ -227,8 +235,15 @@ def _limits(rows: Rows, runs: int, published: bool) -> str:
             fewer = need(rows[twin(rows, name)], "parameters") / need(row, "parameters")
             size = f" with {fewer:.1f} times fewer parameters" if ":" in name else ""
             words += (
-                f" {name.removesuffix(FROM_TWIN)}, trained as long again from its twin and taught by it, is right in "
+                f" {network_of(name)}, trained as long again from its twin and taught by it, is right in "
                 f"{PER_CENT.format(_points(row))}{size}."
+            )
+        elif name.endswith(SHIPPED) and ":" in name:
+            dense_one = rows[twin(rows, name)]
+            fewer = need(dense_one, "parameters") / need(row, "parameters")
+            words += (
+                f" {network_of(name)}, shipped, is right in {PER_CENT.format(_points(row))} with {fewer:.1f} times "
+                f"fewer parameters than its twin, right in {PER_CENT.format(_points(dense_one))}; their recipes differ."
             )
     known = {n: row["over dense"] for n, row in rows.items() if row["over dense"] is not None}
     if len(known) > 1:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import benchmarks.tied_networks
 from benchmarks.claims import read
 from benchmarks.claims.tied_networks import compared
 from benchmarks.tied_networks import TiedNetworks, run
@@ -62,6 +64,24 @@ def test_a_network_from_its_twin_started_there_and_was_taught_by_it(found: Path)
 def test_a_network_from_a_twin_that_is_not_named_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nobody to learn from"):
         run(TiedNetworks("blobs.npz", (TAUGHT,), runs=tmp_path, output=tmp_path / "none.json"))
+
+
+def test_a_shipped_network_is_measured_as_it_is(
+    found: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(next(found.glob("*blueprint-s1")), tmp_path / "cnn-blobs")
+    shutil.copytree(next(found.glob("*@0.25-s1")), tmp_path / "cnn-blobs-dense")
+    monkeypatch.setattr(benchmarks.tied_networks, "directory", lambda: tmp_path)
+    output = tmp_path / "tied_networks_blobs.json"
+    shutil.copy(found / output.name, output)
+    names = (f"{DENSE}, shipped", f"{TIED}, shipped")
+    run(TiedNetworks(str(found / "blobs.npz"), names, 2, 1, runs=tmp_path / "nowhere", output=output))
+    rows = json.loads(output.read_text())["rows"]
+    assert list(rows) == [DENSE, TIED, TAUGHT, *names]
+    assert rows[names[1]]["accuracies"] == rows[TIED]["accuracies"][1:]
+    assert rows[names[1]]["faster, batch 1"] == pytest.approx(rows[DENSE]["ms"] / rows[names[1]]["ms"])
+    with pytest.raises(ValueError, match="holds no resnet9 for blobs"):
+        run(TiedNetworks(str(found / "blobs.npz"), ("resnet9, shipped",), runs=tmp_path, output=output))
 
 
 def test_ties_are_compared_with_dense_networks_of_as_many_parameters() -> None:
