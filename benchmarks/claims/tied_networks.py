@@ -219,8 +219,9 @@ def _sentence(rows: Rows, data: str) -> str:
     over = tied["over dense"]
     ahead = "" if over is None else by(over, "{:.1f} points", "more", "less")
     beside = ahead and f", {ahead} than a narrower dense network of as many parameters"
+    tied_one = f"{network_of(name)}{', started from it,' if name.endswith(FROM_TWIN) else ''}"
     return (
-        f"With {fewer:.1f} times fewer parameters than its dense twin, {name} is {faster} and right in "
+        f"With {fewer:.1f} times fewer parameters than its dense twin, {tied_one} is {faster} and right in "
         f"{PER_CENT.format(_points(tied))} of the test pictures of {data}{beside}."
     )
 
