@@ -139,7 +139,8 @@ def build(options: Train, data: ImageData) -> CompactCNN:
     if data.train.labels is None or len(data.classes) < 2:
         raise ValueError(f"{data.name} has no labels to learn: give each class a folder, or a column label")
     images = data.train.images
-    pixels = images[:: max(1, len(images) // SAMPLE)].float().div(255).transpose(0, 1).flatten(1)
+    sample = images[:: max(1, len(images) // SAMPLE)].float().div(255)
+    pixels = sample.transpose(0, 1).flatten(1)
     torch.manual_seed(options.loop.seed)
     model = CompactCNN(
         options.network,
@@ -151,7 +152,7 @@ def build(options: Train, data: ImageData) -> CompactCNN:
     )
     for module in model.network.modules():
         if isinstance(module, Whiten):
-            module.fit((images[:: max(1, len(images) // SAMPLE)].float() / 255 - model.mean) / model.std)
+            module.fit((sample - model.mean) / model.std)
     if options.start:
         start_from(CompactCNN.from_pretrained(options.start), model)
     return model
