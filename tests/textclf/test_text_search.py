@@ -19,7 +19,17 @@ from tinytext import LAYERS, model, reviews, write_csv
 from textclf import TextClassifier
 from textclf.bottleneck import Plan, lengths
 from textclf.latency import LatencyTable, at, measure_table
-from textclf.search import Candidate, Search, decoded, front, make_objective, name_plans, open_storage, pareto
+from textclf.search import (
+    Candidate,
+    Search,
+    contenders,
+    decoded,
+    front,
+    make_objective,
+    name_plans,
+    open_storage,
+    tried,
+)
 from textclf.search import run as search
 from training.loop import RunError
 from training.texts import TextSplit
@@ -44,7 +54,7 @@ def every_plan() -> list[Plan]:
 
 def test_finds_the_known_front() -> None:
     true = front([Candidate(plan, *toy(plan)) for plan in every_plan()])
-    found = pareto(toy, DEPTH, trials=300, shrink=SHRINK, skip=SKIP)
+    found = front(tried(toy, DEPTH, trials=300, shrink=SHRINK, skip=SKIP))
     assert {(c.error, c.ms) for c in found} == {(c.error, c.ms) for c in true}
     assert len(true) > 4
 
@@ -53,6 +63,14 @@ def test_front_leaves_the_beaten_out() -> None:
     points = [(3.0, 1.0), (2.0, 2.0), (2.5, 3.0), (1.0, 4.0), (1.0, 5.0), (3.0, 1.0)]
     kept = front([Candidate((1,), *point) for point in points])
     assert [(c.error, c.ms) for c in kept] == [(3.0, 1.0), (2.0, 2.0), (1.0, 4.0)]
+
+
+def test_contenders_are_the_front_and_then_what_comes_next() -> None:
+    points = [(3.0, 1.0), (2.0, 2.0), (2.5, 3.0), (1.0, 4.0), (1.5, 5.0), (4.0, 6.0)]
+    every = [Candidate((at,), *point) for at, point in enumerate(points)]
+    assert [c.plan for c in contenders(every, 5)] == [(0,), (1,), (3,), (2,), (4,)]
+    assert [c.plan for c in contenders(every, 2)] == [(0,), (3,)]  # both ends of a front that is too long
+    assert len(contenders(every, 99)) == len(every)
 
 
 def test_every_encoding_is_a_plan() -> None:
@@ -76,19 +94,19 @@ def test_interrupted_search_resumes(tmp_path: Path) -> None:
         return toy(plan)
 
     with pytest.raises(KeyboardInterrupt):
-        pareto(failing, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
+        tried(failing, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
     assert 5 <= count_trials(journal) < 20
-    pareto(toy, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
+    tried(toy, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
     assert count_trials(journal) == 20
-    pareto(failing, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
+    tried(failing, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
     assert len(calls) == 6  # finished: nothing is measured again
 
 
 def test_another_searchs_storage_is_refused(tmp_path: Path) -> None:
     journal = str(tmp_path / "journal")
-    pareto(toy, DEPTH, trials=3, storage=journal, identity="one")
+    tried(toy, DEPTH, trials=3, storage=journal, identity="one")
     with pytest.raises(RunError, match="another search"):
-        pareto(toy, DEPTH, trials=3, storage=journal, identity="two")
+        tried(toy, DEPTH, trials=3, storage=journal, identity="two")
 
 
 def worker(journal: str, log: str, both: Barrier) -> None:
@@ -99,7 +117,7 @@ def worker(journal: str, log: str, both: Barrier) -> None:
             file.write("1\n")
         return toy(plan)
 
-    pareto(logged, DEPTH, trials=40, shrink=SHRINK, skip=SKIP, storage=journal, seed=None)
+    tried(logged, DEPTH, trials=40, shrink=SHRINK, skip=SKIP, storage=journal, seed=None)
 
 
 def test_two_workers_share_a_search(tmp_path: Path) -> None:
