@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Of a quintic that pulls singular values in (0, 1] to about one in five rounds (Jordan et al. 2024).
@@ -91,7 +90,8 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     """
     rows, columns = matrix.shape[-2:]
     if min(rows, columns) == 1:
-        return F.normalize(matrix, dim=(-2, -1)) * math.sqrt(max(1.0, rows / columns))
+        norm = matrix.norm(dim=(-2, -1), keepdim=True) + 1e-7
+        return matrix / norm * math.sqrt(max(1.0, rows / columns))
     tall = rows > columns
     x = (matrix.mT if tall else matrix).float()
     x = x / (x.norm() + 1e-7)
