@@ -98,13 +98,16 @@ def _plots(rows: Rows, front: list[dict[str, Any]]) -> tuple[Plot, ...]:
             return TIED
         return DENSE if network_of(row) == network_of(twin(rows, row)) else NARROW
 
+    def short(row: str) -> str:
+        return _short(row, twin(rows, row))
+
     plots = (("Parameters", PARAMETERS, "parameters"), ("Work", WORK, "macs"), ("Time", TIME, "latency_ms"))
     return tuple(
         Plot(
             title,
             x,
             ACCURACY,
-            of_rows(shares, COLUMNS, x, ACCURACY, series, _short) + _published(front, x, key),
+            of_rows(shares, COLUMNS, x, ACCURACY, series, short) + _published(front, x, key),
         )
         for title, x, key in plots
     )
@@ -197,9 +200,10 @@ def _command(name: str, rows: Rows, data: str, seeds: int) -> str:
     return shlex.join(words)
 
 
-def _short(row: str) -> str:
-    """What is written beside a mark: the tie alone, whose network the others say."""
-    return row.partition(":")[2] or row
+def _short(row: str, dense: str) -> str:
+    """What is written beside a mark: of a tie of the dense network itself the tie alone."""
+    name, _, tie = row.partition(":")
+    return tie if tie and name == network_of(dense) else row
 
 
 def _compared(rows: Rows) -> tuple[str, dict[str, Any], dict[str, Any]]:
