@@ -55,8 +55,8 @@ class Search(ModelAndTexts):
         texts: validation texts that every plan is tried on.
         final: validation texts that the front, and what comes next to it, is measured on.
         engine: whose time counts: onnx (float32), int8 or torch.
-        budget_ms: milliseconds that "balanced" may take; the most accurate plan within is chosen.
-        max_loss: accuracy that "balanced" may lose on validation where there is no budget.
+        budget_ms: milliseconds that "balanced" may take; the plan of least expected error within is chosen.
+        max_loss: expected error that "balanced" may add on validation where there is no budget.
         shrink: largest total factor of a plan; no more than it was trained with.
         skip: how many of the last layers a plan may leave out; no more than it was trained with.
         plans: measured beside the front whatever comes of the search, each as its factors (2,1,4,2); "front" is those
@@ -214,9 +214,9 @@ def name_plans(
 ) -> dict[str, Candidate]:
     """The plans that get names.
 
-    Lost and gained is expected error, see :func:`expected_error`.
-    "accurate": the fastest that loses nothing; "balanced": the most accurate within the budget, or without one the
-    fastest that loses at most ``max_loss``; "fastest": the fastest that loses at most four times that.
+    "accurate": the fastest that loses nothing; "balanced": the best within the budget, or without one the fastest that
+    loses at most ``max_loss``; "fastest": the fastest that loses at most four times that. What is lost is counted in
+    ``error``, see :func:`expected_error`.
     """
     every = [*candidates, full]
 

@@ -217,7 +217,7 @@ def _searched(name: str, results: dict[str, Any], found: dict[str, Any]) -> Clai
         (SEARCHED, BY_HAND),
         _tested(results, found["n"]),
         "1",
-        _command(results, " --searched True"),
+        _command(results, f" --searched True --test {found['n']}"),
         results,
         "Ahead: accuracy of the best searched plan that is as fast or faster, over that of the plan in the row.",
     )

@@ -194,9 +194,8 @@ def test_the_command_names_plans(tmp_path: Path) -> None:
     assert metrics["training"] == {"seed": 0}
     tried_ones = metrics["search"]["front"]
     assert tried_ones[0]["factors"] == [1] * LAYERS
-    allowed = (
-        tried_ones[0]["expected_error"] + options.max_loss
-    )  # what names go by, whatever twenty answers say
+    # Names go by expected error, whatever twenty answers say.
+    allowed = tried_ones[0]["expected_error"] + options.max_loss
     balanced = min((c for c in tried_ones if c["expected_error"] <= allowed), key=lambda c: c["latency_ms"])
     assert loaded.plans["balanced"].factors == tuple(balanced["factors"])
     assert loaded.plans["balanced"].accuracy == pytest.approx(1 - balanced["error"])
