@@ -73,7 +73,7 @@ def component(tab: str, name: str, *scripts: str, **options: Any) -> gr.HTML:
     return gr.HTML(
         value=None,
         html_template=read(f"{name}.html"),
-        js_on_load="\n".join(read(f"{script}.js") for script in scripts or (name,)),
+        js_on_load="\n".join(read(f"{script}.js") for script in ("newest", *(scripts or (name,)))),
         apply_default_css=False,
         elem_id=f"{tab}-{name.removesuffix('3d')}",
         **options,
