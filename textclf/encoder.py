@@ -2,9 +2,7 @@
 
     ids (B, N) --embed--> x (B, N, H), size (B, N) --[shrink, attend, feed forward] a layer--> x (B, S, H), size (B, S)
 
-``size`` counts the tokens that a slot stands for; a padded slot stands for none. Attention adds ``log size`` to its
-logits (ToMe, Bolya et al. 2023, arXiv:2210.09461, section 3): a slot made of four tokens draws as much attention as
-the four did, a padded one draws none, and with one token a slot this is BERT's own attention.
+``size`` counts the tokens that a slot stands for, and :mod:`textclf.attention` weighs slots by it.
 """
 
 from __future__ import annotations
@@ -15,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import safetensors.torch
-import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from textclf.attention import attend
 from weights import WeightsError
 from weights.checkpoint import read_json
 from weights.hub import fetch
@@ -67,24 +65,11 @@ class Layer(nn.Module):
         )
         self.norm = nn.LayerNorm(hidden, config.eps)
 
-    def forward(self, x: Tensor, log_size: Tensor, dropout: float = 0.0) -> Tensor:
-        """``x`` (B, S, H), ``log_size`` (B, S) -> (B, S, H)."""
-        query, key, value = (
-            p(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in (self.query, self.key, self.value)
-        )
-        seen = attend(query, key, value, log_size)
-        x = self.attention_norm(x + F.dropout(self.out(seen.transpose(1, 2).flatten(2)), dropout))
+    def forward(self, x: Tensor, size: Tensor, dropout: float = 0.0) -> Tensor:
+        """``x`` (B, S, H), ``size`` (B, S) -> (B, S, H)."""
+        seen = attend(self.query(x), self.key(x), self.value(x), size, self.heads)
+        x = self.attention_norm(x + F.dropout(self.out(seen), dropout))
         return self.norm(x + F.dropout(self.narrow(F.gelu(self.widen(x))), dropout))
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, log_size: Tensor) -> Tensor:
-    """Attention with ``log size`` added to the logits: ``(B, heads, S, H / heads)`` each, ``log_size`` (B, S)."""
-    if query.dtype == torch.bfloat16 and query.device.type == "cpu":
-        # The processor's kernel is up to four times slower backwards in bfloat16 than in float32.
-        query, key, value = query.float(), key.float(), value.float()
-    bias = log_size[:, None, None].to(query.dtype)
-    with torch.autocast(query.device.type, enabled=False):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
 
 
 class Encoder(nn.Module):
@@ -106,9 +91,9 @@ class Encoder(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """BERT as it is: ``ids`` and ``mask`` (B, N), 1 for a token and 0 for padding -> (B, N, H)."""
-        x, log_size = self.embed(ids), mask.to(self.words.weight.dtype).log()
+        x, size = self.embed(ids), mask.to(self.words.weight.dtype)
         for layer in self.layers:
-            x = layer(x, log_size)
+            x = layer(x, size)
         return x
 
 

@@ -74,7 +74,7 @@ class OneLayer(nn.Module):
 
     def forward(self, x: Tensor, size: Tensor) -> Tensor:
         """``x`` (B, S, H) -> (B, S, H)."""
-        y: Tensor = self.model.encoder.layers[0](x, size.log())
+        y: Tensor = self.model.encoder.layers[0](x, size)
         return y
 
 

@@ -251,7 +251,7 @@ class TextClassifier(
 
     def _layer(self, index: int, x: Tensor, size: Tensor, factor: int) -> tuple[Tensor, Tensor]:
         x, size = self.bottlenecks[index](x, size, factor)
-        return self.encoder.layers[index](x, size.log(), self._dropout), size
+        return self.encoder.layers[index](x, size, self._dropout), size
 
     def _classify(self, x: Tensor, size: Tensor) -> Tensor:
         """From [CLS] and the mean over the text's tokens, whichever slots they are in by now."""
