@@ -220,13 +220,20 @@ def front(scene: Reading, loaded: Reader) -> dict[str, Any]:
     search = loaded.section("search")
     tried = search.get("front")
     names = {stop.factors: stop.name for stop in loaded.stops}
-    points = [_point(p, names) for p in tried if _usable(p)] if isinstance(tried, list) else []
+    usable = [p for p in tried if _usable(p)] if isinstance(tried, list) else []
+    # What plans are named by, where the search wrote it down; earlier ones counted errors.
+    expected = all(isinstance(p.get("expected_error"), float) for p in usable)
+    points = [_point(p, names, "expected_error" if expected else "error") for p in usable]
     count = search.get("n")
     texts = f"{count:,} validation texts" if isinstance(count, int) else "validation texts"
+    height = (
+        f"the mean probability of the right label on {texts}"
+        if expected
+        else f"how often each is right on {texts}"
+    )
     unit = f"milliseconds, one text of {search.get('tokens', '?')} tokens, one thread"
     return {
-        "lead": f"Plans that the search kept, all from the same weights: how often each is right on {texts}, "
-        "and how long it takes.",
+        "lead": f"Plans that the search kept, all from the same weights: {height} on {texts}, and how long it takes.",
         "points": points,
         "chosen": [loaded.stop(scene.plan).name],
         "axes": [{"field": "latency_ms", "label": "time", "unit": unit, "short": "ms"}],
@@ -241,12 +248,12 @@ def _usable(point: Any) -> bool:
     return isinstance(factors, list) and all(isinstance(f, int) for f in factors) and point["latency_ms"] > 0
 
 
-def _point(point: Mapping[str, Any], names: Mapping[tuple[int, ...], str]) -> dict[str, Any]:
+def _point(point: Mapping[str, Any], names: Mapping[tuple[int, ...], str], error: str) -> dict[str, Any]:
     name = names.get(tuple(point["factors"]))
     return {
         "network": name or "plan " + " ".join(map(str, point["factors"])),
         "kind": "main" if name else "other",
-        "accuracy": 1 - point["error"],
+        "accuracy": 1 - point[error],
         "latency_ms": point["latency_ms"],
     }
 

@@ -53,6 +53,19 @@ def test_without_a_search_there_is_one_plan(plain: Reader) -> None:
         plain.stop("quick")
 
 
+def test_the_front_shows_what_plans_were_named_by(loaded: Reader) -> None:
+    search = dict(loaded.metrics["search"])
+    counted = views_text.front(reading.opening(loaded), loaded)
+    search["front"] = [{**p, "expected_error": 0.3 - 0.01 * i} for i, p in enumerate(search["front"])]
+    expected = views_text.front(
+        reading.opening(loaded), replace(loaded, metrics={**loaded.metrics, "search": search})
+    )
+    assert [p["accuracy"] for p in expected["points"]] == pytest.approx([0.7, 0.71, 0.72, 0.73])
+    assert [p["accuracy"] for p in counted["points"]] == pytest.approx([0.9, 0.91, 0.92, 0.93])
+    assert "mean probability of the right label" in expected["lead"]
+    assert "how often each is right" in counted["lead"]
+
+
 def test_what_a_plan_does_in_words(loaded: Reader) -> None:
     first, second, third = (
         stop["words"] for stop in views_text.plans(reading.opening(loaded), loaded)["stops"]
