@@ -226,11 +226,7 @@ def front(scene: Reading, loaded: Reader) -> dict[str, Any]:
     points = [_point(p, names, "expected_error" if expected else "error") for p in usable]
     count = search.get("n")
     texts = f"{count:,} validation texts" if isinstance(count, int) else "validation texts"
-    height = (
-        f"the mean probability of the right label on {texts}"
-        if expected
-        else f"how often each is right on {texts}"
-    )
+    height = "the mean probability of the right label" if expected else "how often each is right"
     unit = f"milliseconds, one text of {search.get('tokens', '?')} tokens, one thread"
     return {
         "lead": f"Plans that the search kept, all from the same weights: {height} on {texts}, and how long it takes.",
