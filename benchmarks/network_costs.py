@@ -4,7 +4,7 @@
 
 Parameters, multiply-accumulates and latency of every listed network beside its dense twin, random weights, at the size
 that it was designed for. Latency is processor time of ONNX Runtime on one thread; a network is timed in turns with its
-twin, so the ratio holds where the machine drifts.
+twin, so the ratio holds where the machine drifts. Rows that the results hold already and that are not asked for stay.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from classifiers.model import session
 from classifiers.networks import dense_name, native_size
 from training.command import command
 from training.measure import commit, compare, machine, macs, parameters
+from weights.checkpoint import read_json
 
 BATCHES = {32: (1, 64), 224: (1,)}  # 64 pictures of 224 pixels would take minutes a network
 
@@ -82,12 +83,14 @@ def costs(name: str, twin: tuple[CompactCNN, bytes], rounds: int) -> dict[str, A
 
 def run(options: NetworkCosts) -> None:
     """Measure and print."""
-    rows: Rows = {}
+    recorded: Rows = read_json(options.output)["rows"] if options.output.exists() else {}
+    found: Rows = {}
     twin: dict[str, tuple[CompactCNN, bytes]] = {}
     for name in list_networks(options.pattern):
         if dense_name(name) not in twin:
             twin = {dense_name(name): exported(dense_name(name))}  # one at a time: the largest takes 100 MB
-        rows[name] = costs(name, twin[dense_name(name)], options.rounds)
+        found[name] = costs(name, twin[dense_name(name)], options.rounds)
+    rows = {name: (recorded | found)[name] for name in list_networks() if name in recorded | found}
     write(options.output, {"machine": machine(), "commit": commit(), "rounds": options.rounds, "rows": rows})
     markdown(rows, COLUMNS)
 
