@@ -69,11 +69,12 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     first, row = next(iter(rows.items()))
     usual = set(rows) == set(NETWORKS.get(results["data"], rows))
     usual &= row["optimizer"] == OPTIMIZER
+    start = FROM_TWIN if any(name.endswith(FROM_TWIN) for name in rows) else ""
     return [
         Claim(
             name,
             f"Accuracy for fewer parameters: {data_title(results['data'])}"
-            + ("" if usual else f", {first} by {OPTIMIZER_TITLES[row['optimizer']]}"),
+            + ("" if usual else f", {first} by {OPTIMIZER_TITLES[row['optimizer']]}{start}"),
             "Kernels",
             _sentence(rows, data),
             _limits(rows, max(runs), any(p["published"] for p in results.get("front", {}).get("points", []))),
