@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -118,10 +118,10 @@ class Bottleneck(nn.Module):
     def window_weights(self, x: Tensor, size: Tensor, factor: int) -> Tensor:
         """``(B, L / factor, factor)``."""
         score = x.new_zeros(x[:, 1:, 0].shape) if self.score is None else self.score(x[:, 1:])[..., 0]
-        score = score.unflatten(1, (-1, factor))
+        score = windows(score, factor)
         if self.place is not None:
             score = score + self.place[str(factor)]
-        return window_weights(score, size[:, 1:].unflatten(1, (-1, factor)))
+        return window_weights(score, windows(size[:, 1:], factor))
 
     def shrink(self, x: Tensor, size: Tensor, factor: int) -> Shrunk:
         """``merge`` and ``topk`` on the slots after [CLS]."""
@@ -140,6 +140,27 @@ class Bottleneck(nn.Module):
 # Pure functions ----------------------------------------------------------------------------------------------------
 
 
+def windows(x: Tensor, factor: int) -> Tensor:
+    """Neighbours side by side: ``(B, L, ...)`` -> ``(B, L / factor, factor, ...)``."""
+    if torch.onnx.is_in_onnx_export():
+        return cast(Tensor, Exported.apply(x, factor, [int(n) for n in x.shape[2:]]))
+    return x.unflatten(1, (-1, factor))
+
+
+class Exported(torch.autograd.Function):
+    """:func:`windows` as one node; ``unflatten`` becomes six, which take the shape of x apart and put it together."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: int, rest: list[int]) -> Tensor:
+        """Shapes alone matter while a graph is traced."""
+        return x.unflatten(1, (-1, factor))
+
+    @staticmethod
+    def symbolic(g: Any, x: Any, factor: int, rest: list[int]) -> Any:
+        """The node; in its shape, 0 is what x has there and -1 what is left."""
+        return g.op("Reshape", x, g.op("Constant", value_t=torch.tensor([0, -1, factor, *rest])))
+
+
 def window_weights(score: Tensor, size: Tensor) -> Tensor:
     """Softmax of ``score + log size`` over each window, ``(B, S, k)`` both; padding gets exactly 0.
 
@@ -151,12 +172,12 @@ def window_weights(score: Tensor, size: Tensor) -> Tensor:
 
 def pool(x: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean of windows: ``x`` (B, L, H), ``weights`` (B, S, k) -> (B, S, H)."""
-    return (weights[..., None].to(x.dtype) * x.unflatten(1, (-1, weights.shape[-1]))).sum(2)
+    return (weights[..., None].to(x.dtype) * windows(x, int(weights.shape[-1]))).sum(2)
 
 
 def pooled_size(size: Tensor, factor: int) -> Tensor:
     """Tokens of each window: (B, L) -> (B, L / factor)."""
-    return size.unflatten(1, (-1, factor)).sum(-1)
+    return windows(size, factor).sum(-1)
 
 
 def window_flow(weights: Tensor) -> Tensor:
