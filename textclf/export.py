@@ -111,7 +111,6 @@ def traced(part: nn.Module, inputs: tuple[Tensor, ...], names: Sequence[str]) ->
             input_names=list(names),
             dynamic_axes=dict.fromkeys(names, {0: "batch", 1: "length"}),
             opset_version=OPSET,
-            custom_opsets={"com.microsoft": 1},  # of ONNX Runtime: attention as one node
             do_constant_folding=False,  # it would store transposed copies; the session folds them
             dynamo=False,
         )
