@@ -21,11 +21,13 @@ from typing import Any, NamedTuple
 
 import optuna
 import torch
+import torch.nn.functional as F
 from optuna.samplers import NSGAIISampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import MaxTrialsCallback
 from optuna.trial import FrozenTrial, TrialState
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from textclf.bottleneck import Plan
@@ -249,7 +251,7 @@ def run(options: Search) -> dict[str, Candidate]:
         shrink=options.shrink,
         skip=options.skip,
         storage=options.storage,
-        identity=f"{fingerprint(model)} {data.name} {len(few)} {options.engine}",
+        identity=f"{fingerprint(model)} {data.name} {len(few)} {options.engine} calibrated",
         seed=None if options.storage else options.seed,  # workers must not all try the same
     )
     tokens = typical_length(model, many.texts)
@@ -263,13 +265,24 @@ def run(options: Search) -> dict[str, Candidate]:
 
 
 def expected_error(log_probabilities: Tensor, labels: Tensor) -> float:
-    """Mean probability that goes to wrong labels, (B, K) and (B,).
+    """Mean probability that goes to wrong labels, (B, K) and (B,), at the temperature that suits these labels best.
 
     It varies less from text to text than being wrong. Taken of 400 reviews it ranked ten plans more like their errors
-    on 2,478 did than their errors on the 400 (0.88, 0.80). Of 2,478 it said that one plan, the fastest of those that
-    seemed to lose little, loses 1.1 +- 0.3 points; their errors said 0.2 +- 0.4. On 5,000 other texts it lost 1.3.
+    on 2,478 did than their errors on the 400 (0.88, 0.80). The temperature (Guo et al. 2017, arXiv:1706.04599) is of
+    each plan by itself: one that is surer than others and right no more often would seem better than it is. Of ten
+    plans for AG News, on 998 texts, it ranked errors on 4,000 others at 0.87; at temperature 1 at 0.58; counts at 0.79.
     """
-    return 1 - float(log_probabilities.exp().gather(1, labels[:, None]).mean())
+    calibrated = (sharpness(log_probabilities, labels) * log_probabilities).log_softmax(-1)
+    return 1 - float(calibrated.exp().gather(1, labels[:, None]).mean())
+
+
+def sharpness(log_probabilities: Tensor, labels: Tensor) -> float:
+    """The inverse temperature, 0.1 to 10, of the least negative log likelihood."""
+
+    def nll(inverse: float) -> float:
+        return float(F.cross_entropy(inverse * log_probabilities, labels))
+
+    return float(minimize_scalar(nll, bounds=(0.1, 10.0), method="bounded").x)
 
 
 def make_objective(model: TextClassifier, split: TextSplit, table: LatencyTable) -> Objective:

@@ -24,10 +24,12 @@ from textclf.search import (
     Search,
     contenders,
     decoded,
+    expected_error,
     front,
     make_objective,
     name_plans,
     open_storage,
+    sharpness,
     tried,
 )
 from textclf.search import run as search
@@ -171,10 +173,20 @@ def test_what_is_minimised_is_the_probability_of_wrong_labels_and_the_tables_tim
     plan = (2, 1, 1)
     error, ms = make_objective(classifier, split, table)(plan)
     probabilities = classifier.predict(texts, plan, "torch")
-    wrong = [1 - float(p[label]) for p, label in zip(probabilities, split.labels.tolist(), strict=True)]
-    assert error == pytest.approx(sum(wrong) / len(wrong), abs=1e-5)
+    assert error == pytest.approx(expected_error(probabilities.log(), split.labels), abs=1e-5)
     sizes = sorted(len(ids) for ids in classifier.tokens.ids(texts, 64))
     assert table.predict(plan, sizes[:1]) < ms < table.predict(plan, sizes[-1:])
+
+
+def test_expected_error_does_not_reward_being_too_sure() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randn(20_000, 3, generator=generator).log_softmax(-1)
+    labels = torch.multinomial(truth.exp(), 1, generator=generator)[:, 0]
+    wrong = 1 - float(truth.exp().square().sum(-1).mean())  # of labels drawn from these probabilities
+    for surer in (0.3, 1.0, 3.0):
+        claimed = (surer * truth).log_softmax(-1)
+        assert expected_error(claimed, labels) == pytest.approx(wrong, abs=0.01)
+        assert sharpness(claimed, labels) == pytest.approx(1 / surer, rel=0.1)
 
 
 def test_the_command_names_plans(tmp_path: Path) -> None:
