@@ -29,6 +29,7 @@ from benchmarks.claims import (
     text_latency,
     text_lengths,
     text_plans,
+    text_promises,
     tied_networks,
     voxel_orientation,
 )
@@ -63,6 +64,7 @@ KINDS: dict[str, Callable[[str, dict[str, Any]], list[Claim]]] = {
     "network_costs": network_costs.claims,
     "text_fronts": text_fronts.claims,
     "text_latency": text_latency.claims,
+    "text_promises": text_promises.claims,
     "text_lengths": text_lengths.claims,
     "outside_encoder": outside_encoder.claims,
     "cold_start": cold_start.claims,
