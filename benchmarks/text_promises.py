@@ -22,7 +22,7 @@ from benchmarks.tables import Rows, markdown, write
 from benchmarks.text_latency import short_name
 from textclf.bottleneck import Plan
 from textclf.evaluate import ModelAndTexts, accuracy, classify
-from textclf.search import expected_error, wrong_probability
+from textclf.search import expected_error, spread, wrong_probability
 from training.command import command
 from training.loop import RunError
 from training.measure import commit, machine
@@ -57,8 +57,7 @@ def kept(metrics: Mapping[str, Any], count: int) -> list[Plan]:
     full, *others = (tuple(p["factors"]) for p in sorted(found, key=lambda p: -p["latency_ms"]))
     every = (1,) * max(map(len, [full, *others]))
     rest = [plan for plan in (full, *others) if plan != every]
-    places = {round(i * (len(rest) - 1) / max(1, count - 2)) for i in range(min(count - 1, len(rest)))}
-    return [every, *(rest[i] for i in sorted(places))]
+    return [every, *spread(rest, count - 1)]
 
 
 def errors(log_probabilities: Tensor, labels: Tensor) -> dict[str, float]:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import optuna
 import torch
@@ -43,6 +43,7 @@ from training.measure import compare, machine
 from training.runs import read_metrics
 from training.texts import TextSplit, subset
 
+Item = TypeVar("Item")
 Objective = Callable[[Plan], tuple[float, float]]  # plan -> (error, milliseconds)
 TIMED = 16  # plans that are timed as a whole and measured on all validation texts
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of text lengths that latency is the mean over
@@ -303,10 +304,10 @@ def make_objective(model: TextClassifier, split: TextSplit, table: LatencyTable)
     return objective
 
 
-def spread(candidates: list[Candidate], count: int) -> list[Candidate]:
-    """``count`` of the candidates, evenly along the front, both ends among them."""
-    places = torch.linspace(0, len(candidates) - 1, min(count, len(candidates))).round().int()
-    return [candidates[i] for i in places.tolist()]
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """``count`` of the items, evenly from end to end."""
+    places = torch.linspace(0, len(items) - 1, min(count, len(items))).round().int()
+    return [items[i] for i in places.tolist()]
 
 
 def remeasured(
