@@ -4,6 +4,6 @@ function copies(button, select, text) {
     select();
     await navigator.clipboard?.writeText(text()).catch(() => {});
     button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    setTimeout(() => { button.textContent = "Copy"; }, 4000);
   });
 }

@@ -60,7 +60,8 @@ def browser() -> Iterator[Any]:
 
 
 # What Gradio says when a page is left for another while something is under way.
-FAREWELL = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
+ABORTED = ("AbortError: signal is aborted", "AbortError: BodyStreamBuffer was aborted")
+FAREWELL = (*ABORTED, "Unexpected error Connection errored out")
 
 
 @pytest.fixture
@@ -100,6 +101,6 @@ def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
     yield open_page
     for context in contexts:
         context.close()
-    if any(text.startswith(FAREWELL[0]) for text in wrong):
+    if any(text.startswith(ABORTED) for text in wrong):
         wrong = [text for text in wrong if not text.startswith(FAREWELL)]
     assert not wrong
