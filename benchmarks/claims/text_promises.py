@@ -16,7 +16,7 @@ COLUMNS: Columns = {
 COUNTED, SURE, CALIBRATED = (
     "errors, counted",
     "probability of wrong labels",
-    "the same, at the plan's own temperature",
+    "probability of wrong labels, at the plan's own temperature",
 )
 FORETOLD = Axis("points lost, as validation texts foretell", "foretold")
 LOST = Axis("points lost on test texts", "lost")
