@@ -83,14 +83,13 @@ def costs(name: str, twin: tuple[CompactCNN, bytes], rounds: int) -> dict[str, A
 
 def run(options: NetworkCosts) -> None:
     """Measure and print."""
-    recorded: Rows = read_json(options.output)["rows"] if options.output.exists() else {}
-    found: Rows = {}
+    found: Rows = read_json(options.output)["rows"] if options.output.exists() else {}
     twin: dict[str, tuple[CompactCNN, bytes]] = {}
     for name in list_networks(options.pattern):
         if dense_name(name) not in twin:
             twin = {dense_name(name): exported(dense_name(name))}  # one at a time: the largest takes 100 MB
         found[name] = costs(name, twin[dense_name(name)], options.rounds)
-    rows = {name: (recorded | found)[name] for name in list_networks() if name in recorded | found}
+    rows = {name: found[name] for name in list_networks() if name in found}
     write(options.output, {"machine": machine(), "commit": commit(), "rounds": options.rounds, "rows": rows})
     markdown(rows, COLUMNS)
 

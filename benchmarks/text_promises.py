@@ -27,7 +27,7 @@ from training.command import command
 from training.loop import RunError
 from training.measure import commit, machine
 from training.runs import read_metrics
-from training.texts import TextSplit, subset
+from training.texts import subset
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def kept(metrics: Mapping[str, Any], count: int) -> list[Plan]:
     found = (metrics.get("search") or {}).get("front") or []
     if len(found) < 3:
         raise RunError("this model's plans were not searched yet: python -m textclf.search")
-    full, *others = (tuple(p["factors"]) for p in sorted(found, key=lambda p: -p["latency_ms"]))
-    every = (1,) * max(map(len, [full, *others]))
-    rest = [plan for plan in (full, *others) if plan != every]
+    plans = [tuple(p["factors"]) for p in sorted(found, key=lambda p: -p["latency_ms"])]
+    every = (1,) * max(map(len, plans))
+    rest = [plan for plan in plans if plan != every]
     return [every, *spread(rest, count - 1)]
 
 
@@ -88,16 +88,14 @@ def run(options: TextPromises) -> None:
     model, folder, data = options.load()
     test, plans = subset(data.test, options.test), kept(read_metrics(folder), options.plans)
 
-    def judged(split: TextSplit, plan: Plan) -> dict[str, float]:
-        return errors(classify(model, split.texts, plan), split.labels)
-
-    foretold = [judged(data.validation, plan) for plan in plans]
-    found = [judged(test, plan)[COUNTED] for plan in plans]
+    held = data.validation
+    foretold = [errors(classify(model, held.texts, plan), held.labels) for plan in plans]
+    found = [1 - accuracy(classify(model, test.texts, plan), test.labels) for plan in plans]
     rows = compared(foretold, found)
     facts = {
         "model": folder.name,
         "data": short_name(options.data),
-        "validation": len(data.validation),
+        "validation": len(held),
         "n": len(test),
         "machine": machine(),
         "commit": commit(),
