@@ -78,7 +78,6 @@ def recipe(options: TextFronts, data: str, seed: int) -> Train:
         options.runs / f"text-{short_name(data)}-s{seed}",
         max_length=chosen.max_length,
         vocabulary=chosen.vocabulary,
-        pooling_lr=1.0,  # as the recorded rows; more is better (``benchmarks.text_latency --operators``)
         measure=False,
         supernet=Supernet(full=0.5),
         loop=LoopConfig(
