@@ -8,11 +8,14 @@ with one token a slot this is BERT's own attention (ToMe, Bolya et al. 2023, arX
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+NOTHING = 1e-26  # tokens that padding counts as in a graph: less, and its weights would be subnormal, which are slow
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, size: Tensor, heads: int) -> Tensor:
@@ -33,9 +36,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, size: Tensor, heads: int) 
 class Exported(torch.autograd.Function):
     """:func:`attend` as ONNX Runtime computes it fastest.
 
-    Its kernel that never forms the S x S weights takes no bias. So the sizes multiply the values, and ride along
-    themselves as one more number of each head: what they come out as is the denominator. Keys of padding are 0, lest
-    exp of theirs dwarf all others.
+    Its kernel that never forms the S x S weights takes no bias. So the bias rides along as one more number of each
+    head: 1 in the queries, and in the keys what the kernel's scale makes log(n). Keys of padding are 0 beside it, so
+    that no content makes up for a low n.
     """
 
     @staticmethod
@@ -52,19 +55,24 @@ class Exported(torch.autograd.Function):
         def constant(*numbers: int) -> Any:
             return g.op("Constant", value_t=torch.tensor(numbers))
 
-        def shaped(x: Any, *shape: int) -> Any:
-            return g.op("Reshape", x, constant(0, -1, *shape))
+        def real(number: float) -> Any:
+            return g.op("Constant", value_t=torch.tensor(number))
 
-        one = g.op("Constant", value_t=torch.ones(()))
-        real = g.op("Unsqueeze", g.op("Min", size, one), constant(2))
-        count = g.op("Unsqueeze", size, constant(2, 3))
-        weighted = g.op("Mul", shaped(value, heads, width), count)
-        carried = g.op("Concat", weighted, g.op("Tile", count, constant(1, 1, heads, 1)), axis_i=3)
+        def split(x: Any) -> Any:
+            return g.op("Reshape", x, constant(0, -1, heads, width))
+
+        def joined(x: Any) -> Any:
+            return g.op("Reshape", x, constant(0, -1, heads * (width + 1)))
+
+        kept = g.op("Mul", key, g.op("Unsqueeze", g.op("Min", size, real(1.0)), constant(2)))
+        bias = g.op("Mul", g.op("Log", g.op("Max", size, real(NOTHING))), real(math.sqrt(width)))
+        of_head = g.op("Tile", g.op("Unsqueeze", bias, constant(2, 3)), constant(1, 1, heads, 1))
         seen = g.op(
             "com.microsoft::MultiHeadAttention",
-            query, g.op("Mul", key, real), shaped(carried, heads * (width + 1)), num_heads_i=heads,
-        )  # fmt: skip
-        total, counted = g.op(
-            "Split", shaped(seen, heads, width + 1), constant(width, 1), axis_i=3, outputs=2
+            joined(g.op("Pad", split(query), constant(0, 0, 0, 0, 0, 0, 0, 1), real(1.0))),
+            joined(g.op("Concat", split(kept), of_head, axis_i=3)),
+            value,
+            num_heads_i=heads,
+            scale_f=1 / math.sqrt(width),
         )
-        return shaped(g.op("Div", total, counted), heads * width).setType(query.type())
+        return seen.setType(query.type())
