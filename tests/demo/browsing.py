@@ -35,5 +35,22 @@ def changed(page: playwright.Page, selector: str, before: str) -> str:
     return source(page, selector)
 
 
+# Keeps what toasts say: one that has gone by the time a busy machine looks for it was there all the same.
+LISTEN = """
+window.told = [];
+new MutationObserver(() => {
+  const text = document.querySelector('.toast-wrap')?.textContent;
+  if (text && text !== told.at(-1)) told.push(text);
+}).observe(document, {childList: true, subtree: true, characterData: true});
+"""
+
+
 def warned(page: playwright.Page, words: str) -> None:
-    page.locator(".toast-wrap").get_by_text(words).first.wait_for()
+    """Wait until a toast has said so since the last one that was waited for."""
+    page.wait_for_function(
+        """words => {
+          const at = told.findIndex(text => text.includes(words));
+          return at >= 0 && told.splice(0, at + 1).length > 0;
+        }""",
+        arg=words,
+    )

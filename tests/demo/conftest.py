@@ -70,7 +70,7 @@ def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
 
     ``ready`` is what to wait for, in JavaScript; ``script`` runs in the page before its own.
     """
-    from browsing import DESKTOP, PATIENCE
+    from browsing import DESKTOP, LISTEN, PATIENCE
 
     contexts, wrong = [], []
     first_strip = "document.querySelector('.strip')?.src.startsWith('data:')"
@@ -90,7 +90,7 @@ def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
-        page.add_init_script(script)
+        page.add_init_script(LISTEN + script)
         page.on("request", lambda request: check(request.url))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import DESKTOP, PHONE, Visit, expect, playwright
+from browsing import DESKTOP, PHONE, Visit, expect, playwright, warned
 
 from benchmarks.claims import RESULTS
 from demo import evidence
@@ -121,8 +121,8 @@ def test_command_link_and_numbers_can_be_taken_away(visit: Visit) -> None:
 
 
 def test_an_unknown_claim_says_so_and_opens_all_the_same(visit: Visit) -> None:
-    told = "document.querySelector('.toast-wrap')?.textContent.includes(`did you mean 'pose_search_mnist'?`)"
-    page = visit("?tab=evidence&claim=pose_search_minst", ready=told)  # at once: a toast goes by itself
+    page = visit("?tab=evidence&claim=pose_search_minst", ready=DRAWN)
+    warned(page, "did you mean 'pose_search_mnist'?")
     expect(page.locator(".sentence")).not_to_be_empty()
 
 
