@@ -109,9 +109,10 @@ def _limits(rows: Rows) -> str:
         else ""
     )
     several = [row for row, found in rows.items() if found["nats"]["n"] > 1]
-    seeds = f"One seed but of {listed(several)}" if several else "One seed"
     if len(several) == len(rows):
         seeds = f"Few seeds, {_seeds(rows)}"
+    else:
+        seeds = f"One seed but of {listed(several)}" if several else "One seed"
     return (
         f"{seeds}, and as long in training for all. More than {best['latents']} affine latents gain nothing "
         f"here; the plain VAE's best is {worst:.1f} nats.{small}"
