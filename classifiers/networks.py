@@ -207,10 +207,13 @@ class Whiten(Conv2d):
 
 
 def airbench(classes: int, channels: int, width: float) -> nn.Sequential:
-    """Six 3x3 convolutions after whitened 2x2 patches (Jordan 2024, arXiv:2404.00498, its network for 94 %)."""
+    """Six 3x3 convolutions after whitened 2x2 patches (Jordan 2024, arXiv:2404.00498, its network for 94 %).
+
+    Channels come in sixteens: ONNX Runtime's fast layout of a depthwise convolution takes no other number of them.
+    """
     blocks: list[nn.Module] = [Whiten(channels), nn.GELU()]
     inputs = 8 * channels
-    for outputs in (scaled(n, width) for n in (64, 256, 256)):
+    for outputs in (scaled(n, width, 16) for n in (64, 256, 256)):
         halved = [conv(inputs, outputs), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.GELU()]
         blocks += [*halved, conv_norm(outputs, outputs, act=None), nn.GELU()]
         inputs = outputs
@@ -307,10 +310,9 @@ EFFICIENTNET_B0 = (
 )
 
 
-def scaled(channels: float, width: float) -> int:
-    """Channels times ``width``, to a multiple of 4 from 16 on (of 8 at width 1 and above for the usual tables)."""
-    wanted = channels * width
-    return max(4, int(wanted / 4 + 0.5) * 4)
+def scaled(channels: float, width: float, multiple: int = 4) -> int:
+    """Channels times ``width``, to the nearest ``multiple`` and at least one of it."""
+    return max(1, int(channels * width / multiple + 0.5)) * multiple
 
 
 # Names -------------------------------------------------------------------------------------------------------------
