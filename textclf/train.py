@@ -91,6 +91,16 @@ def chosen_plans(options: Train, model: TextClassifier) -> list[Plan]:
     return [p for p in read_plans(options.supernet.plans, model) if p != (1,) * model.config.layers]
 
 
+def thinned(ids: Tensor, share: float) -> Tensor:
+    """A text's ids ``(N,)`` without a random ``share`` of its tokens; [CLS] and [SEP] stay.
+
+    No text is read twice alike then, and the windows of a bottleneck fall elsewhere at each visit.
+    """
+    kept = torch.rand(len(ids)) >= share
+    kept[0] = kept[-1] = True
+    return ids[kept]
+
+
 def make_step(
     model: TextClassifier,
     ids: Sequence[Tensor],
@@ -99,17 +109,22 @@ def make_step(
     weight: Tensor | None = None,
     device: torch.device | str = "cpu",
     chosen: Sequence[Plan] = (),
+    thin: float = 0.0,
 ) -> Callable[[nn.Module, Tensor, float], dict[str, Tensor]]:
-    """The training step of ``training.loop.fit``; ``weight`` (K,) is of the classes, ``chosen`` as for drawn_plans."""
+    """The training step of ``training.loop.fit``; ``weight`` (K,) is of the classes, ``chosen`` as for drawn_plans.
+
+    ``thin`` is the share of tokens that each visit of a text leaves out.
+    """
     layers = model.config.layers
     weight = None if weight is None else weight.to(device)
 
     def step(prepared: nn.Module, index: Tensor, progress: float) -> dict[str, Tensor]:
         plans = drawn_plans(layers, space, chosen)
-        order = index[torch.tensor([len(ids[i]) for i in index.tolist()]).argsort()]
+        seen = {i: thinned(ids[i], thin) if thin else ids[i] for i in index.tolist()}
+        order = index[torch.tensor([len(seen[i]) for i in index.tolist()]).argsort()]
         losses: dict[str, Tensor] = {}
         for part in order.split(CHUNK):
-            rows = [ids[i] for i in part.tolist()]
+            rows = [seen[i] for i in part.tolist()]
             total = max(math.prod(plan) for plan in plans)
             inputs = batch(rows, padded_length(max(map(len, rows)), (total,)))
             logits = prepared(*(t.to(device) for t in inputs), plans)
@@ -174,6 +189,7 @@ class Train:
         freeze_words: keep the backbone's word embeddings: less work a step, and no harm on small data.
         balance: weigh classes in the loss by the square root of how rare they are.
         dropout: share of hidden numbers that training drops.
+        thin: share of a text's tokens that a visit in training leaves out at random, anew each time.
         examples: train on this many of the training texts only, in proportion to the classes.
         validation: texts of the validation split that are measured after each epoch.
         measure: run ``textclf.evaluate`` at the end.
@@ -196,6 +212,7 @@ class Train:
     freeze_words: bool = True
     balance: bool = False
     dropout: float = 0.1
+    thin: float = 0.0
     examples: int | None = None
     validation: int = 1000
     measure: bool = True
@@ -271,7 +288,9 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
 def train(options: Train) -> None:
     """Train, save and measure; what a run of the same options has finished is left as it is."""
     check(options)
-    if not finished(options.output, describe(options) | asdict(options.loop), unset={"pooling_lr": 1.0}):
+    if not finished(
+        options.output, describe(options) | asdict(options.loop), unset={"pooling_lr": 1.0, "thin": 0.0}
+    ):
         train_and_save(options)
     conclude(options.output, (lambda: evaluate(measurement(options))) if options.measure else None)
 
@@ -291,7 +310,16 @@ def train_and_save(options: Train) -> None:
     held = subset(data.validation, options.validation)
     clock = fit(
         model,
-        make_step(model, ids, examples.labels, options.supernet, weight, PartialState().device, chosen),
+        make_step(
+            model,
+            ids,
+            examples.labels,
+            options.supernet,
+            weight,
+            PartialState().device,
+            chosen,
+            options.thin,
+        ),
         len(examples),
         options.loop,
         options.output,
@@ -356,8 +384,9 @@ def check(options: Train) -> None:
         raise ValueError("--distil must be in [0, 1] and --temperature above 0")
     if not options.pooling_lr > 0:
         raise ValueError(f"--pooling-lr must be above 0, not {options.pooling_lr}")
-    if not 0 <= options.dropout < 1:
-        raise ValueError(f"--dropout must be in [0, 1), not {options.dropout}")
+    for name in ("dropout", "thin"):
+        if not 0 <= getattr(options, name) < 1:
+            raise ValueError(f"--{name} must be in [0, 1), not {getattr(options, name)}")
 
 
 def describe(options: Train) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from textclf.train import (
     random_plan,
     sandwich_loss,
     smallest_plan,
+    thinned,
     train,
 )
 from training.command import command as run_command
@@ -93,6 +94,34 @@ def test_bottlenecks_move_at_a_rate_of_their_own(tmp_path: Path) -> None:
     # A first step of Adam goes as far as its rate.
     assert gone[1.0] == pytest.approx([1e-3, 1e-3], rel=0.02)
     assert gone[40.0] == pytest.approx([40e-3, 1e-3], rel=0.02)
+
+
+def test_a_thinned_text_keeps_its_ends_and_its_order() -> None:
+    torch.manual_seed(0)
+    ids = torch.arange(2002)
+    kept = thinned(ids, 0.25)
+    assert (kept[0], kept[-1]) == (0, 2001)
+    assert kept.diff().min() >= 1
+    assert 2002 - len(kept) == pytest.approx(500, abs=80)  # four standard deviations
+    assert not torch.equal(thinned(ids, 0.25), kept)
+    assert torch.equal(thinned(ids, 0.0), ids)
+    assert thinned(ids[:2], 0.99).tolist() == [0, 1]
+
+
+def test_training_reads_thinned_texts() -> None:
+    texts, words = reviews(32, words=20)
+    classifier = model()
+    ids = classifier.tokens.ids(texts, 64)
+    read = []
+    step = make_step(classifier, ids, torch.arange(32) % 2, SMALL, thin=0.5)
+
+    def prepared(ids: torch.Tensor, mask: torch.Tensor, plans: list[tuple[int, ...]]) -> list[torch.Tensor]:
+        read.append(int(mask.sum()))
+        return classifier(ids, mask, plans)
+
+    step(prepared, torch.arange(32), 0.0)  # type: ignore[arg-type]
+    whole = sum(map(len, ids))
+    assert 0.4 * whole < sum(read) < 0.75 * whole
 
 
 def test_random_plans_stay_within_the_space() -> None:
