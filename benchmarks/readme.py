@@ -16,7 +16,7 @@ from weights.checkpoint import METRICS, read_json, to_json
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "report.md", ROOT / "docs" / "networks.md")
-BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (table|claims): (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def every_claim() -> list[Claim]:
@@ -25,14 +25,24 @@ def every_claim() -> list[Claim]:
 
 
 def render(text: str) -> str:
-    """The text with every marked table drawn anew from the claim of that name; ``KeyError`` if there is none."""
-    claims = {claim.name: claim for claim in every_claim()}
+    """The text with its marked parts written anew; ``KeyError`` if there is no claim of a name.
+
+    ``table: NAME`` is the table of a claim, ``claims: NAME NAME`` what is claimed, with its limits, claim by claim.
+    """
+    known = {claim.name: claim for claim in every_claim()}
 
     def fill(match: re.Match[str]) -> str:
-        claim = claims[match.group(2)]
-        return f"{match.group(1)}{table(claim.rows, claim.columns)}\n{match.group(3)}"
+        start, kind, names, end = match.groups()
+        claims = [known[name] for name in names.split()]
+        parts = (table(c.rows, c.columns) if kind == "table" else said(c) for c in claims)
+        return f"{start}{chr(10).join(parts)}\n{end}"
 
     return BLOCK.sub(fill, text)
+
+
+def said(claim: Claim) -> str:
+    """A claim as an entry of a list."""
+    return f"- **{claim.title}.** {claim.sentence} *{claim.limits}*"
 
 
 def fronts() -> dict[Path, bytes]:
