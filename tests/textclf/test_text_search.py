@@ -141,7 +141,7 @@ def test_two_workers_share_a_search(tmp_path: Path) -> None:
 
 def test_names_follow_the_front() -> None:
     full = Candidate((1, 1), 0.10, 10.0)
-    points = [(0.30, 1.0), (0.115, 3.0), (0.104, 4.0), (0.10, 6.0), (0.09, 8.0)]
+    points = [(0.30, 1.0), (0.115, 3.0), (0.104, 4.0), (0.1015, 5.0), (0.101, 6.0), (0.09, 8.0)]
     every = [Candidate((1,), *point) for point in points]
     named = name_plans(every, full, 0.005)
     assert [named[n].ms for n in ("full", "accurate", "balanced", "fastest")] == [10, 6, 4, 3]
