@@ -34,8 +34,8 @@ def render(text: str) -> str:
     def fill(match: re.Match[str]) -> str:
         start, kind, names, end = match.groups()
         claims = [known[name] for name in names.split()]
-        parts = (table(c.rows, c.columns) if kind == "table" else said(c) for c in claims)
-        return f"{start}{chr(10).join(parts)}\n{end}"
+        parts = "\n".join(table(c.rows, c.columns) if kind == "table" else said(c) for c in claims)
+        return f"{start}{parts}\n{end}"
 
     return BLOCK.sub(fill, text)
 

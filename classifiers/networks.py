@@ -209,7 +209,7 @@ class Whiten(Conv2d):
 def airbench(classes: int, channels: int, width: float) -> nn.Sequential:
     """Six 3x3 convolutions after whitened 2x2 patches (Jordan 2024, arXiv:2404.00498, its network for 94 %).
 
-    Channels come in sixteens: ONNX Runtime's fast layout of a depthwise convolution takes no other number of them.
+    Channels come in sixteens: at any other number of them ONNX Runtime leaves its fast layout wherever maps are pooled.
     """
     blocks: list[nn.Module] = [Whiten(channels), nn.GELU()]
     inputs = 8 * channels
