@@ -41,7 +41,7 @@ from classifiers.evaluate import Evaluate
 from classifiers.evaluate import run as evaluate
 from classifiers.export import to_onnx
 from classifiers.model import CompactCNNConfig, session
-from classifiers.networks import create_network
+from classifiers.networks import create_network, dense_name
 from classifiers.train import Train, train
 from training.command import command
 from training.loop import LoopConfig
@@ -71,8 +71,9 @@ class TiedNetworks:
     Args:
         data: set of labelled images.
         networks: names, see :mod:`classifiers.networks`; those of the claim if left out. A twin comes before its ties.
-            One that ends in ", from its twin" starts as the nearest to its dense twin's run of the same seed, and is
-            taught by it; one that ends in ", shipped" is the model of ``weights/``, and is not trained.
+            One that ends in ", from its twin" starts as the nearest to the run of the same seed of its untied form,
+            and is taught by the largest dense network of its family; one that ends in ", shipped" is the model of
+            ``weights/``, and is not trained.
         seeds: runs of each.
         epochs: of each; 16 for CIFAR-10 and 8 for Fashion-MNIST if left out.
         optimizer: of each.
@@ -93,24 +94,27 @@ class TiedNetworks:
     output: Path | None = None
 
 
-def recipe(options: TiedNetworks, network: str, seed: int, teacher: Path | None = None) -> Train:
-    """One run; its folder says what it is. With a ``teacher`` it starts from there too, more gently."""
+def recipe(options: TiedNetworks, network: str, seed: int, dense: str) -> Train:
+    """One run; its folder says what it is. One that starts from a trained network goes on more gently."""
     name = short_name(options.data)
     epochs = options.epochs or EPOCHS[name]
     loop = LoopConfig(epochs=epochs, batch=64, lr=0.1, weight_decay=5e-4, warmup=700, seed=seed)
-    folder = f"{name}-{network.replace(':', '_').replace(FROM_TWIN, '_from-twin')}-s{seed}"
+    start = dense_name(network_of(network))
+    kept = "_from-twin" if start == dense else f"_from-twin-taught-by-{dense}"
+    folder = f"{name}-{network.replace(':', '_').replace(FROM_TWIN, kept)}-s{seed}"
     folder += "" if options.optimizer == OPTIMIZER else f"-{options.optimizer}"
-    taught = str(teacher) if teacher else None
-    return Train(
+    plan = Train(
         options.data,
         options.runs / folder,
         network_of(network),
-        start=taught,
-        teacher=taught,
         optimizer=options.optimizer,
         measure=False,
-        loop=replace(loop, lr=0.03, warmup=100) if teacher else loop,
+        loop=loop,
     )
+    if not network.endswith(FROM_TWIN):
+        return plan
+    begun, teacher = (str(recipe(options, n, seed, dense).output) for n in (start, dense))
+    return replace(plan, start=begun, teacher=teacher, loop=replace(loop, lr=0.03, warmup=100))
 
 
 def measured(options: TiedNetworks, network: str, dense: str) -> list[dict[str, Any]]:
@@ -119,8 +123,7 @@ def measured(options: TiedNetworks, network: str, dense: str) -> list[dict[str, 
         return [shipped(options, network)]
     found = []
     for seed in range(options.seeds):
-        teacher = recipe(options, dense, seed).output if network.endswith(FROM_TWIN) else None
-        plan = recipe(options, network, seed, teacher)
+        plan = recipe(options, network, seed, dense)
         if options.train:
             train(plan)
         if not read_metrics(plan.output):
@@ -249,8 +252,8 @@ def run(options: TiedNetworks) -> None:
         **{n: {"parameters": parameters(create_network(network_of(n)))} for n in asked},
     }
     for network in asked:
-        if network.endswith(FROM_TWIN) and twin(sizes, network) == network:
-            raise ValueError(f"{network!r} has nobody to learn from: name its dense twin before it")
+        if network.endswith(FROM_TWIN) and (start := dense_name(network_of(network))) not in sizes:
+            raise ValueError(f"{network!r} has nobody to learn from: name {start} before it")
     every = {n: found for n in asked if (found := measured(options, n, twin(sizes, n)))}
     if not every:
         raise ValueError(f"{options.runs} holds no finished run of {', '.join(asked)}")

@@ -43,8 +43,8 @@ NETWORKS: dict[str, tuple[str, ...]] = {
     ),
     "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375"),
 }  # fmt: skip
-# Ends the name of a network that started as the nearest to its dense twin of the same seed, and was taught by it. The
-# dense network itself so ended has had as many epochs, and the same teacher.
+# Ends the name of a network that started as the nearest to its untied form, trained with the same seed, and was taught
+# by the largest dense network of the family. A dense network so ended has had as many epochs, and the same teacher.
 FROM_TWIN = ", from its twin"
 SHIPPED = ", shipped"  # ends the name of a network of ``weights/``, whatever its recipe
 EPOCHS = {"cifar10": 16, "fashion": 8}
@@ -158,7 +158,7 @@ def compared(rows: Rows) -> Rows:
 
 
 def over_dense(rows: Rows, name: str) -> float | None:
-    """Points of accuracy over a dense network of the family with as many parameters.
+    """Points of accuracy over a dense network of the family with as many parameters, from its twin where this one is.
 
     Between two that were trained, the dense accuracy is taken to be linear in the logarithm of the parameters. None for
     dense networks, and for ties that are smaller or larger than every dense one.
@@ -166,7 +166,9 @@ def over_dense(rows: Rows, name: str) -> float | None:
     dense = sorted(
         (math.log(need(row, "parameters")), _points(row))
         for other, row in rows.items()
-        if is_dense(other) and _family(other) == _family(name)
+        if ":" not in other
+        and _family(other) == _family(name)
+        and other.endswith(FROM_TWIN) == name.endswith(FROM_TWIN)
     )
     if ":" not in name or not dense:
         return None
@@ -240,9 +242,10 @@ def _limits(rows: Rows, runs: int, published: bool) -> str:
         if name.endswith(FROM_TWIN):
             fewer = need(rows[twin(rows, name)], "parameters") / need(row, "parameters")
             size = f" with {fewer:.1f} times fewer parameters" if ":" in name else ""
+            start, teacher = network_of(name).partition(":")[0], twin(rows, name)
             words += (
-                f" {network_of(name)}, trained as long again from its twin and taught by it, is right in "
-                f"{PER_CENT.format(_points(row))}{size}."
+                f" {network_of(name)}, trained as long again from its twin and taught by "
+                f"{'it' if teacher == start else teacher}, is right in {PER_CENT.format(_points(row))}{size}."
             )
         elif name.endswith(SHIPPED) and ":" in name:
             dense_one = rows[twin(rows, name)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import benchmarks.tied_networks
 from benchmarks.claims import read
-from benchmarks.claims.tied_networks import compared
+from benchmarks.claims.tied_networks import compared, over_dense
 from benchmarks.tied_networks import TiedNetworks, run
 
 DENSE, TIED, TAUGHT = "resnet20@0.25", "resnet20@0.25:blueprint", "resnet20@0.25:block-2, from its twin"
@@ -59,6 +60,37 @@ def test_a_network_from_its_twin_started_there_and_was_taught_by_it(found: Path)
         in claim.limits
     )
     assert f"--networks {DENSE} {TIED} '{TAUGHT}' --epochs 1 --seeds 2" in claim.command
+
+
+def test_a_narrower_network_starts_from_itself_and_is_taught_by_the_widest(
+    found: Path, tmp_path: Path
+) -> None:
+    wide, narrow, tied = DENSE, "resnet20@0.2", "resnet20@0.2:block-2"
+    names = (wide, narrow, f"{narrow}, from its twin", f"{tied}, from its twin")
+    output = tmp_path / "tied_networks_blobs.json"
+    run(TiedNetworks(str(found / "blobs.npz"), names, 1, 1, runs=found, output=output))
+    for network in (narrow, tied):
+        folder = f"blobs-{network.replace(':', '_')}_from-twin-taught-by-{wide}-s0"
+        training = json.loads((found / folder / "metrics.json").read_text())["training"]
+        assert training["start"] == f"blobs-{narrow}-s0"
+        assert training["teacher"] == f"blobs-{wide}-s0"
+    (claim,) = read(output)
+    assert f"{tied}, trained as long again from its twin and taught by {wide}, is right" in claim.limits
+
+
+def test_a_tie_is_compared_with_dense_networks_that_had_the_same_schooling() -> None:
+    def row(accuracy: float, parameters: int) -> dict[str, Any]:
+        return {"accuracies": [accuracy], "parameters": parameters}
+
+    taught = ", from its twin"
+    rows = {
+        "airbench": row(80.0, 400), "airbench@0.5": row(70.0, 100), "airbench:block-2": row(74.0, 200),
+        f"airbench{taught}": row(90.0, 400), f"airbench@0.5{taught}": row(86.0, 100),
+        f"airbench:block-2{taught}": row(89.0, 200),
+    }  # fmt: skip
+    assert over_dense(rows, "airbench:block-2") == pytest.approx(-1.0)  # half way between 70 and 80
+    assert over_dense(rows, f"airbench:block-2{taught}") == pytest.approx(1.0)  # and between 86 and 90
+    assert over_dense(rows, "airbench") is None
 
 
 def test_a_network_from_a_twin_that_is_not_named_is_refused(tmp_path: Path) -> None:
