@@ -46,7 +46,7 @@ def test_every_endpoint_is_described_with_its_parameters_as_the_page_has_them() 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(tmp_path_factory.mktemp("page") / "log.txt", OMP_NUM_THREADS="1") as server:
+    with serving(tmp_path_factory.mktemp("page") / "log.txt") as server:
         yield server.url
 
 

@@ -37,7 +37,7 @@ def in_weights(weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def server(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the page. Nothing that the tests do may leave a traceback in its log."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    with serving(log, WEIGHTS_DIR=str(weights_dir), OMP_NUM_THREADS="1") as server:
+    with serving(log, WEIGHTS_DIR=str(weights_dir)) as server:
         yield server.url
     assert "Error launching" not in log.read_text()
     left = log.read_text().split("Traceback")[1:]
