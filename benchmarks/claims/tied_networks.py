@@ -215,6 +215,14 @@ def _compared(rows: Rows) -> tuple[str, dict[str, Any], dict[str, Any]]:
     return name, rows[name], rows[twin(rows, name)]
 
 
+def _level(row: dict[str, Any], dense: dict[str, Any]) -> bool:
+    """Whether two networks of several runs each differ by no more than the larger deviation between runs."""
+    runs = row["accuracies"], dense["accuracies"]
+    if min(map(len, runs)) < 2:
+        return False
+    return abs(_points(row) - _points(dense)) <= max(map(statistics.stdev, runs))
+
+
 def _points(row: dict[str, Any]) -> float:
     return statistics.fmean(row["accuracies"])
 
@@ -234,11 +242,17 @@ def _sentence(rows: Rows, data: str) -> str:
 
 
 def _limits(rows: Rows, runs: int, published: bool) -> str:
-    _, tied, dense = _compared(rows)
+    first, tied, dense = _compared(rows)
     behind = by(_points(dense) - _points(tied), "{:.1f} points", "behind", "ahead of")
     right = PER_CENT.format(_points(dense))
     words = f"The tied network is {behind} its dense twin ({right}) after {tied['epochs']} epochs."
     for name, row in rows.items():
+        if name != first and _level(row, dense) and ":" in name and name == network_of(name):
+            fewer = need(dense, "parameters") / need(row, "parameters")
+            words += (
+                f" {name}, with {fewer:.1f} times fewer parameters, is as accurate as the twin, within the deviation "
+                "between seeds."
+            )
         if name.endswith(FROM_TWIN):
             fewer = need(rows[twin(rows, name)], "parameters") / need(row, "parameters")
             size = f" with {fewer:.1f} times fewer parameters" if ":" in name else ""
@@ -257,7 +271,9 @@ def _limits(rows: Rows, runs: int, published: bool) -> str:
     known = {n: row["over dense"] for n, row in rows.items() if row["over dense"] is not None}
     if len(known) > 1:
         best = sorted(known, key=lambda n: -known[n])
-        told_each = ", ".join(f"{n.partition(':')[2]} ({known[n]:+.1f})" for n in best)
+        ties = [n.partition(":")[2] for n in best]
+        short = [n if ties.count(tie) > 1 else tie for n, tie in zip(best, ties, strict=True)]
+        told_each = ", ".join(f"{n} ({known[full]:+.1f})" for n, full in zip(short, best, strict=True))
         words += f" Points over dense networks of as many parameters: {told_each}."
     if runs == 1:
         words += " One seed: a difference of half a point would be none."

@@ -12,7 +12,7 @@ import pytest
 
 import benchmarks.tied_networks
 from benchmarks.claims import read
-from benchmarks.claims.tied_networks import compared, over_dense
+from benchmarks.claims.tied_networks import claims, compared, over_dense
 from benchmarks.tied_networks import TiedNetworks, run
 
 DENSE, TIED, TAUGHT = "resnet20@0.25", "resnet20@0.25:blueprint", "resnet20@0.25:block-2, from its twin"
@@ -91,6 +91,31 @@ def test_a_tie_is_compared_with_dense_networks_that_had_the_same_schooling() -> 
     assert over_dense(rows, "airbench:block-2") == pytest.approx(-1.0)  # half way between 70 and 80
     assert over_dense(rows, f"airbench:block-2{taught}") == pytest.approx(1.0)  # and between 86 and 90
     assert over_dense(rows, "airbench") is None
+
+
+def test_a_second_width_is_told_by_its_name_and_whether_it_is_level_with_the_twin(found: Path) -> None:
+    path = found / "tied_networks_blobs.json"
+    results = json.loads(path.read_text())
+    some = results["rows"][TIED]
+    sizes = {
+        "airbench": 400,
+        "airbench@0.7:blueprint": 100,
+        "airbench@0.9:blueprint": 200,
+        "airbench@0.25": 90,
+    }
+    right = {"airbench": [83.0, 82.8], "airbench@0.25": [78.0, 78.2]}
+    right |= {"airbench@0.7:blueprint": [81.0, 81.2], "airbench@0.9:blueprint": [82.6, 83.0]}
+    results["rows"] = {
+        name: {**some, "parameters": size, "accuracies": right[name]} for name, size in sizes.items()
+    }
+    (claim,) = claims("tied_networks_blobs", results)
+    level = "airbench@0.9:blueprint, with 2.0 times fewer parameters, is as accurate as the twin"
+    assert level in claim.limits
+    assert claim.limits.count("as accurate as") == 1
+    assert "airbench@0.7:blueprint (+2.7), airbench@0.9:blueprint (+2.1)" in claim.limits
+    results["rows"]["airbench@0.9:blueprint"]["accuracies"] = [82.4, 82.5]
+    (claim,) = claims("tied_networks_blobs", results)
+    assert "as accurate as" not in claim.limits
 
 
 def test_a_network_from_a_twin_that_is_not_named_is_refused(tmp_path: Path) -> None:
