@@ -247,33 +247,30 @@ def _limits(rows: Rows, runs: int, published: bool) -> str:
     right = PER_CENT.format(_points(dense))
     words = f"The tied network is {behind} its dense twin ({right}) after {tied['epochs']} epochs."
     for name, row in rows.items():
-        if name != first and _level(row, dense) and ":" in name and name == network_of(name):
-            fewer = need(dense, "parameters") / need(row, "parameters")
+        other = twin(rows, name)
+        fewer = need(rows[other], "parameters") / need(row, "parameters")
+        if name.endswith(FROM_TWIN):
+            size = f" with {fewer:.1f} times fewer parameters" if ":" in name else ""
+            start = network_of(name).partition(":")[0]
+            words += (
+                f" {network_of(name)}, trained as long again from its twin and taught by "
+                f"{'it' if other == start else other}, is right in {PER_CENT.format(_points(row))}{size}."
+            )
+        elif name.endswith(SHIPPED) and ":" in name:
+            words += (
+                f" {network_of(name)}, shipped, is right in {PER_CENT.format(_points(row))} with {fewer:.1f} times "
+                f"fewer parameters than its twin, right in {PER_CENT.format(_points(rows[other]))}; "
+                "their recipes differ."
+            )
+        elif ":" in name and name != first and _level(row, rows[other]):
             words += (
                 f" {name}, with {fewer:.1f} times fewer parameters, is as accurate as the twin, within the deviation "
                 "between seeds."
             )
-        if name.endswith(FROM_TWIN):
-            fewer = need(rows[twin(rows, name)], "parameters") / need(row, "parameters")
-            size = f" with {fewer:.1f} times fewer parameters" if ":" in name else ""
-            start, teacher = network_of(name).partition(":")[0], twin(rows, name)
-            words += (
-                f" {network_of(name)}, trained as long again from its twin and taught by "
-                f"{'it' if teacher == start else teacher}, is right in {PER_CENT.format(_points(row))}{size}."
-            )
-        elif name.endswith(SHIPPED) and ":" in name:
-            dense_one = rows[twin(rows, name)]
-            fewer = need(dense_one, "parameters") / need(row, "parameters")
-            words += (
-                f" {network_of(name)}, shipped, is right in {PER_CENT.format(_points(row))} with {fewer:.1f} times "
-                f"fewer parameters than its twin, right in {PER_CENT.format(_points(dense_one))}; their recipes differ."
-            )
     known = {n: row["over dense"] for n, row in rows.items() if row["over dense"] is not None}
     if len(known) > 1:
         best = sorted(known, key=lambda n: -known[n])
-        ties = [n.partition(":")[2] for n in best]
-        short = [n if ties.count(tie) > 1 else tie for n, tie in zip(best, ties, strict=True)]
-        told_each = ", ".join(f"{n} ({known[full]:+.1f})" for n, full in zip(short, best, strict=True))
+        told_each = ", ".join(f"{_short(n, twin(rows, n))} ({known[n]:+.1f})" for n in best)
         words += f" Points over dense networks of as many parameters: {told_each}."
     if runs == 1:
         words += " One seed: a difference of half a point would be none."
