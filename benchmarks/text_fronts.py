@@ -43,6 +43,7 @@ RECIPES = {
     "trec": Recipe(64, 12_000, 6),
     "sst2": Recipe(64, 12_000, 1),
     "20news": Recipe(128, 20_000, 4),
+    "imdb": Recipe(256, 12_000, 1),
 }
 USUAL = Recipe(128, 20_000, 2)
 

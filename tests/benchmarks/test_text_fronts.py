@@ -63,6 +63,16 @@ def test_the_sentence_says_where_tf_idf_wins(tmp_path: Path) -> None:
     assert claim.command == "python -m benchmarks.text_fronts --data trec"
 
 
+def test_a_data_set_counts_once_and_is_ahead_only_if_all_its_rows_are(tmp_path: Path) -> None:
+    lost = {**row([run(8)]), "linear": 0.95}
+    rows = {"text-imdb": row([run(8)]), "trec": row([run(8)]), "imdb": lost}
+    (tmp_path / "text_fronts.json").write_text(json.dumps({"shipped": ["text-imdb"], "rows": rows}))
+    (claim,) = read(tmp_path / "text_fronts.json")
+    assert claim.sentence.startswith("On 2 data sets")
+    assert claim.sentence.endswith("a linear model on TREC.")
+    assert claim.command == "python -m benchmarks.text_fronts --data trec imdb"
+
+
 def test_rows_that_are_not_asked_for_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_fronts, "measured", lambda options, data, seed: run(8 * (1 + seed)))
     output = tmp_path / "text_fronts.json"
