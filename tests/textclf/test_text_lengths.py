@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from tinytext import model
 
 from benchmarks.claims import read
-from benchmarks.text_lengths import TextLengths, compared, grid
+from benchmarks.text_lengths import TextLengths, compared, grid, reaching
 from textclf import TextClassifier
 from textclf.export import export
 from textclf.model import PlanFacts
@@ -26,8 +27,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> TextClassifier:
     return TextClassifier.from_pretrained(folder)
 
 
-def test_every_setting_is_timed_once_up_to_the_longest_text(exported: TextClassifier) -> None:
-    options = TextLengths("", tuple(PLANS), (16, 64, 4096), (1, 2), rounds=1)
+def test_every_setting_is_timed_once(exported: TextClassifier) -> None:
+    options = TextLengths("", tuple(PLANS), (16, 64), (1, 2), rounds=1)
     rows = grid(exported, options)
     assert [(r["tokens"], r["size"], r["plan"]) for r in rows.values()] == [
         (tokens, size, plan) for tokens in (16, 64) for size in (1, 2) for plan in PLANS
@@ -36,6 +37,19 @@ def test_every_setting_is_timed_once_up_to_the_longest_text(exported: TextClassi
     assert {name for name, row in rows.items() if "predicted onnx" in row} == {
         name for name, row in rows.items() if row["size"] == 1
     }
+
+
+def test_longer_texts_get_positions_and_shorter_ones_the_same_answer(
+    exported: TextClassifier, tmp_path: Path
+) -> None:
+    longer = reaching(exported, 200, tuple(PLANS), tmp_path)
+    rows = grid(longer, TextLengths("", tuple(PLANS), (200,), (1,), rounds=1))
+    assert {row["tokens"] for row in rows.values()} == {200}
+    texts = ["good word1 word2", "grim " * 30]
+    for plan in PLANS:
+        torch.testing.assert_close(
+            longer.predict(texts, plan, "onnx"), exported.predict(texts, plan, "onnx"), atol=2e-3, rtol=0
+        )
 
 
 def test_what_is_said_follows_the_numbers(tmp_path: Path) -> None:
