@@ -9,7 +9,7 @@ from typing import Any
 
 from demo.uploads import UploadError
 from textclf import PlanFacts, TextClassifier
-from textclf.bottleneck import Plan, padded_length
+from textclf.bottleneck import Plan
 from textclf.engine import Run, graph_path
 from textclf.model import Engine
 
@@ -93,7 +93,7 @@ class Reader:
 
     def macs(self, stop: Stop, tokens: int) -> int:
         """Multiply-accumulates of a text of so many tokens; counted by running it, so once for each length."""
-        size = stop.factors, padded_length(tokens, stop.factors)
+        size = stop.factors, tokens
         if size not in self._counted:
             self._counted[size] = self.model.macs(stop.factors, tokens)
         return self._counted[size]

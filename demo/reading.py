@@ -16,7 +16,7 @@ from demo.readers import USUAL, Reader, Stop
 from demo.uploads import UploadError, read_integer, read_text
 from demo.verdict import percent
 from textclf import Trace
-from textclf.bottleneck import Plan, padded_length
+from textclf.bottleneck import Plan
 from textclf.tokens import Piece, batch
 
 IN_LINK = 600  # characters of a text that a link may hold
@@ -103,7 +103,7 @@ def answer(loaded: Reader, stop: Stop, piece: Piece) -> tuple[float, ...]:
 
 def as_call(loaded: Reader, stop: Stop, piece: Piece) -> Callable[[], torch.Tensor]:
     """Logits of a text at one plan, as something to time."""
-    ids, mask = batch([torch.tensor(piece.ids)], padded_length(len(piece.ids), stop.factors))
+    ids, mask = batch([torch.tensor(piece.ids)])
     return partial(loaded.run(stop), ids, mask)
 
 

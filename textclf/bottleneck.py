@@ -2,7 +2,8 @@
 
 A *plan* is a tuple of factors (1, 2 or 4), one for each layer that runs, applied before it: ``(1, 2, 1, 2, 1, 1)``
 halves before the second and the fourth layer, ``(4, 1, 1)`` quarters at once and runs three layers only. Every length
-follows from the padded length of the input, so a plan's savings hold in batches, in ONNX and in int8.
+follows from that of the input, so a plan's savings hold in batches, in ONNX and in int8. Where a factor leaves a rest,
+the last window is filled up with padding.
 
 Four operators, all on the slots after [CLS], which is never pooled:
 
@@ -32,7 +33,7 @@ Plan = tuple[int, ...]
 Operator = Literal["learned", "mean", "merge", "topk"]
 OPERATORS: tuple[Operator, ...] = ("learned", "mean", "merge", "topk")
 FACTORS = (1, 2, 4)
-LIMIT = 64  # of a plan's total factor: inputs are padded to a multiple of it
+LIMIT = 64  # of a plan's total factor
 
 
 class Shrunk(NamedTuple):
@@ -56,17 +57,11 @@ def check_plan(factors: Iterable[int], layers: int) -> Plan:
     return plan
 
 
-def padded_length(tokens: int, plan: Plan) -> int:
-    """The shortest length that holds ``tokens`` ([CLS] and more) and that the plan divides without a rest."""
-    total = math.prod(plan)
-    return 1 + math.ceil(max(tokens - 1, 1) / total) * total
-
-
 def lengths(tokens: int, plan: Plan) -> tuple[int, ...]:
     """Slots in each layer that runs, [CLS] included, for a text of ``tokens`` tokens."""
-    rest, found = padded_length(tokens, plan) - 1, []
+    rest, found = tokens - 1, []
     for factor in plan:
-        rest //= factor
+        rest = math.ceil(rest / factor)
         found.append(1 + rest)
     return tuple(found)
 
@@ -95,49 +90,62 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor, size: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-        """``x`` (B, 1 + L, H), ``size`` (B, 1 + L) -> (B, 1 + L / factor, H), (B, 1 + L / factor)."""
+        """``x`` (B, 1 + L, H), ``size`` (B, 1 + L) -> (B, 1 + S, H), (B, 1 + S), where S is ceil(L / factor)."""
         if factor == 1:
             return x, size
+        rest, count = after_first(x, factor), after_first(size, factor)
         if self.operator in ("learned", "mean"):  # without the matrix that `flow` needs
-            weights = self.window_weights(x, size, factor)
-            slots = pool(x[:, 1:], weights), pooled_size(size[:, 1:], factor)
+            slots = pool(rest, self.window_weights(rest, count, factor)), pooled_size(count, factor)
         else:
-            slots = self.shrink(x, size, factor)[:2]
+            slots = self.shrink(x[:, :1], rest, count, factor)[:2]
         return torch.cat([x[:, :1], slots[0]], 1), torch.cat([size[:, :1], slots[1]], 1)
 
     def flow(self, x: Tensor, size: Tensor, factor: int) -> Tensor:
-        """How the slots flow together, ``(B, 1 + L / factor, 1 + L)``; arguments as for ``forward``."""
+        """How the slots flow together, ``(B, 1 + S, 1 + L)``; arguments as for ``forward``."""
         if factor == 1:
             return torch.eye(x.shape[1], device=x.device).expand(len(x), -1, -1)
+        rest, count = after_first(x, factor), after_first(size, factor)
         if self.operator in ("learned", "mean"):
-            inner = window_flow(self.window_weights(x, size, factor))
+            inner = window_flow(self.window_weights(rest, count, factor))
         else:
-            inner = self.shrink(x, size, factor).flow
+            inner = self.shrink(x[:, :1], rest, count, factor).flow
+        inner = inner[..., : x.shape[1] - 1]
         return F.pad(inner, (1, 0, 1, 0)) + F.pad(x.new_ones(1, 1), (0, inner.shape[2], 0, inner.shape[1]))
 
     def window_weights(self, x: Tensor, size: Tensor, factor: int) -> Tensor:
-        """``(B, L / factor, factor)``."""
-        score = x.new_zeros(x[:, 1:, 0].shape) if self.score is None else self.score(x[:, 1:])[..., 0]
-        score = windows(score, factor)
+        """``x`` (B, L, H), ``size`` (B, L), both without [CLS] -> ``(B, L / factor, factor)``."""
+        score = windows(x.new_zeros(x.shape[:2]) if self.score is None else self.score(x)[..., 0], factor)
         if self.place is not None:
             score = score + self.place[str(factor)]
-        return window_weights(score, windows(size[:, 1:], factor))
+        return window_weights(score, windows(size, factor))
 
-    def shrink(self, x: Tensor, size: Tensor, factor: int) -> Shrunk:
-        """``merge`` and ``topk`` on the slots after [CLS]."""
+    def shrink(self, first: Tensor, x: Tensor, size: Tensor, factor: int) -> Shrunk:
+        """``merge`` and ``topk`` on the slots after [CLS], which is ``first`` (B, 1, H)."""
         if self.score is not None:
-            learned = self.score(x[:, 1:])[..., 0]
-            alike = (x[:, 1:] * x[:, :1]).sum(-1) / math.sqrt(x.shape[-1])
+            learned = self.score(x)[..., 0]
+            alike = (x * first).sum(-1) / math.sqrt(x.shape[-1])
             # The gate starts at 1 and is how the choice, which has no gradient, learns.
-            return select(x[:, 1:] * (2 * learned.sigmoid())[..., None], size[:, 1:], alike + learned, factor)
-        first = merge(x[:, 1:], size[:, 1:])
+            return select(x * (2 * learned.sigmoid())[..., None], size, alike + learned, factor)
+        half = merge(x, size)
         if factor == 2:
-            return first
-        second = merge(first.x, first.size)
-        return second._replace(flow=second.flow @ first.flow)
+            return half
+        quarter = merge(half.x, half.size)
+        return quarter._replace(flow=quarter.flow @ half.flow)
 
 
 # Pure functions ----------------------------------------------------------------------------------------------------
+
+
+def after_first(x: Tensor, factor: int) -> Tensor:
+    """What comes after the first slot, filled up to a multiple of ``factor``: (B, 1 + L, ...) -> (B, k factor, ...)."""
+    if torch.onnx.is_in_onnx_export():
+        return cast(Tensor, FilledUp.apply(x, factor, x.dim() - 2))
+    return filled_up(x, factor)
+
+
+def filled_up(x: Tensor, factor: int) -> Tensor:
+    """:func:`after_first` in PyTorch: a pad of -1 at the start takes the first slot away, in the same copy."""
+    return F.pad(x, (*[0, 0] * (x.dim() - 2), -1, (1 - x.shape[1]) % factor))
 
 
 def windows(x: Tensor, factor: int) -> Tensor:
@@ -145,6 +153,28 @@ def windows(x: Tensor, factor: int) -> Tensor:
     if torch.onnx.is_in_onnx_export():
         return cast(Tensor, Exported.apply(x, factor, [int(n) for n in x.shape[2:]]))
     return x.unflatten(1, (-1, factor))
+
+
+class FilledUp(torch.autograd.Function):
+    """:func:`filled_up` with a length that is known only when the graph runs; ``others`` dimensions are left alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: int, others: int) -> Tensor:
+        """Shapes alone matter while a graph is traced."""
+        return filled_up(x, factor)
+
+    @staticmethod
+    def symbolic(g: Any, x: Any, factor: int, others: int) -> Any:
+        """The nodes; a pad has the starts of all dimensions, then the ends."""
+
+        def constant(*numbers: int) -> Any:
+            return g.op("Constant", value_t=torch.tensor(numbers))
+
+        alone = [0] * others
+        length = g.op("Shape", x, start_i=1, end_i=2)
+        missing = g.op("Mod", g.op("Sub", constant(1), length), constant(factor))
+        parts = [constant(0, -1, *alone, 0), missing, *([constant(*alone)] if others else [])]
+        return g.op("Pad", x, g.op("Concat", *parts, axis_i=0))
 
 
 class Exported(torch.autograd.Function):

@@ -18,6 +18,10 @@ from weights.checkpoint import WeightsError, one_line
 
 Precision = Literal["float32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
+LENGTHS, ANY = (
+    "lengths",
+    "any",
+)  # what a graph says of itself; those of before wanted lengths that the plan divides
 Run = Callable[[Tensor, Tensor], Tensor]  # ids (B, N) int64 and mask (B, N) float -> logits (B, K)
 
 
@@ -39,6 +43,10 @@ def session(path: Path, threads: int, changed: float) -> Run:
     except Exception as error:  # whatever ONNX Runtime says to a graph, or to weights, that it cannot use
         reason = f"{path} cannot be used ({one_line(error)}): run python -m textclf.export again"
         raise WeightsError(reason) from error
+    if loaded.get_modelmeta().custom_metadata_map.get(LENGTHS) != ANY:
+        raise WeightsError(
+            f"{path} was exported by an earlier version: run python -m textclf.export {path.parent}"
+        )
 
     def run(ids: Tensor, mask: Tensor) -> Tensor:
         (logits,) = loaded.run(None, {"ids": ids.numpy(), "mask": mask.numpy()})

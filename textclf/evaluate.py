@@ -19,7 +19,7 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
-from textclf.bottleneck import Plan, lengths, padded_length
+from textclf.bottleneck import Plan, lengths
 from textclf.card import model_card
 from textclf.engine import PRECISIONS, graph_path
 from textclf.model import Engine, TextClassifier
@@ -127,11 +127,10 @@ def typical_length(model: TextClassifier, texts: Sequence[str]) -> int:
     return int(torch.tensor([float(len(p)) for p in pieces]).median())
 
 
-def example(model: TextClassifier, plan: Plan, tokens: int, size: int = 1) -> tuple[Tensor, Tensor]:
+def example(model: TextClassifier, tokens: int, size: int = 1) -> tuple[Tensor, Tensor]:
     """Random ids and mask of ``size`` texts, to time a plan with."""
     generator = torch.Generator().manual_seed(0)
-    rows = [torch.randint(len(model.tokens), (tokens,), generator=generator) for _ in range(size)]
-    return batch(rows, padded_length(tokens, plan))
+    return batch([torch.randint(len(model.tokens), (tokens,), generator=generator) for _ in range(size)])
 
 
 def plan_runs(
@@ -144,7 +143,7 @@ def plan_runs(
     threads: int = 1,
 ) -> dict[Engine, Callable[[], object]]:
     """Engine -> a call of a plan, by its name where the model has one, on ``size`` texts of so many tokens."""
-    inputs, named = example(model, plan, tokens, size), name if name in model.plans else plan
+    inputs, named = example(model, tokens, size), name if name in model.plans else plan
     runners = {engine: model.runner(named, engine, threads) for engine in engines}
     return {e: lambda runner=runner: runner(*inputs) for e, runner in runners.items()}  # type: ignore[misc]
 

@@ -24,8 +24,8 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from textclf.bottleneck import Plan, padded_length
-from textclf.engine import PRECISIONS, Precision, graph_path
+from textclf.bottleneck import Plan
+from textclf.engine import ANY, LENGTHS, PRECISIONS, Precision, graph_path
 from textclf.model import OnePlan, TextClassifier
 from training.command import command
 from weights.checkpoint import WEIGHTS, write
@@ -85,10 +85,12 @@ def export(
 
 
 def plan_graph(model: TextClassifier, plan: Plan) -> Any:
-    """The ONNX model of a plan: ``ids``, ``mask`` (B, N) -> logits (B, K), any B and any N that the plan divides."""
-    length = padded_length(2 * math.prod(plan) + 1, plan)
+    """The ONNX model of a plan: ``ids``, ``mask`` (B, N) -> logits (B, K), any B and N."""
+    length = 2 * math.prod(plan) + 1
     inputs = torch.zeros(2, length, dtype=torch.long), torch.ones(2, length)
-    return traced(OnePlan(model, plan), inputs, ("ids", "mask"))
+    graph = traced(OnePlan(model, plan), inputs, ("ids", "mask"))
+    graph.metadata_props.add(key=LENGTHS, value=ANY)
+    return graph
 
 
 def traced(part: nn.Module, inputs: tuple[Tensor, ...], names: Sequence[str]) -> Any:

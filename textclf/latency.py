@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from textclf.bottleneck import FACTORS, Plan, lengths, padded_length
+from textclf.bottleneck import FACTORS, Plan, lengths
 from textclf.evaluate import example
 from textclf.export import in_session, quantize, traced
 from textclf.model import Engine, OnePlan, TextClassifier
@@ -47,8 +47,7 @@ class LatencyTable:
         return sum(times) / len(times)
 
     def _predict(self, plan: Plan, tokens: int) -> float:
-        before = padded_length(tokens, plan)
-        total = at(self.edge, before)
+        total, before = at(self.edge, tokens), tokens
         for factor, after in zip(plan, lengths(tokens, plan), strict=True):
             if factor > 1:
                 total += at(self.pool[factor], before)
@@ -93,7 +92,7 @@ class OnePool(nn.Module):
 
 def measure_table(model: TextClassifier, engine: Engine, rounds: int = 5) -> LatencyTable:
     """Time the parts of a model at lengths 1 + 4, 8, 16, ... up to its longest text, in turns."""
-    top = padded_length(model.config.longest, (4,))
+    top = model.config.longest
     grid = [1 + 2**i for i in range(2, 14) if 2**i < top - 1] + [top]
     runs: dict[str, Callable[[], object]] = {}
     parts: dict[str, nn.Module] = {"layer": OneLayer(model)}
@@ -103,9 +102,9 @@ def measure_table(model: TextClassifier, engine: Engine, rounds: int = 5) -> Lat
         for n in grid:
             inputs = hidden_states(model, n)
             runs[f"{name}@{n}"] = lambda run=run, inputs=inputs: run(*inputs)  # type: ignore[misc]
-    whole = callable_in(OnePlan(model, (1,)), model, example(model, (1,), 17), ("ids", "mask"), engine)
+    whole = callable_in(OnePlan(model, (1,)), model, example(model, 17), ("ids", "mask"), engine)
     for n in grid:
-        inputs = example(model, (1,), n)
+        inputs = example(model, n)
         runs[f"whole@{n}"] = lambda inputs=inputs: whole(*inputs)  # type: ignore[misc]
     times = {key: t.median_ms for key, t in compare(runs, rounds=rounds, repeats=3).items()}
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from typing_extensions import Self  # torch brings it
 
 from textclf import engine as onnx_engine
-from textclf.bottleneck import LIMIT, Bottleneck, Operator, Plan, check_plan, lengths, padded_length
+from textclf.bottleneck import LIMIT, Bottleneck, Operator, Plan, check_plan, lengths
 from textclf.encoder import Encoder, EncoderConfig
 from textclf.tokens import Piece, Tokens, batch
 from training.measure import macs
@@ -62,8 +62,8 @@ class TextConfig:
 
     @property
     def encoder(self) -> EncoderConfig:
-        """The encoder's own sizes; it has a position for every padded token of every plan."""
-        positions = padded_length(self.longest, (LIMIT,))
+        """The encoder's own sizes; it has positions for [CLS] and a multiple of 64 tokens, as every saved model has."""
+        positions = 1 + math.ceil((self.longest - 1) / LIMIT) * LIMIT
         sizes = (self.vocabulary, self.hidden, self.layers, self.heads, self.intermediate)
         return EncoderConfig(*sizes, positions, self.eps)
 
@@ -231,7 +231,7 @@ class TextClassifier(
         """Logits (B, K) of every plan; what plans have in common is computed once.
 
         Args:
-            ids: ``(B, N)``; N as :func:`textclf.bottleneck.padded_length` gives it for every plan.
+            ids: ``(B, N)``.
             mask: ``(B, N)``, 1 for a token and 0 for padding.
         """
         done: dict[Plan, tuple[Tensor, Tensor]] = {(): (self.encoder.embed(ids, self._dropout), mask)}
@@ -324,17 +324,15 @@ class TextClassifier(
         order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            longest = padded_length(len(pieces[rows[-1]]), factors)
-            found[rows] = run(*batch([pieces[i] for i in rows], longest)).softmax(-1)
+            found[rows] = run(*batch([pieces[i] for i in rows])).softmax(-1)
             if progress is not None:
                 progress(start + len(rows))
         return found
 
     def macs(self, plan: str | Iterable[int], tokens: int) -> int:
-        """Multiply-accumulates of one text of ``tokens`` tokens, padding to the plan's multiple included."""
-        factors = self.plan(plan)
-        length = padded_length(tokens, factors)
-        return macs(OnePlan(self, factors), torch.zeros(1, length, dtype=torch.long), torch.ones(1, length))
+        """Multiply-accumulates of one text of ``tokens`` tokens, what fills up windows included."""
+        inputs = torch.zeros(1, tokens, dtype=torch.long), torch.ones(1, tokens)
+        return macs(OnePlan(self, self.plan(plan)), *inputs)
 
     def runner(
         self, plan: str | Iterable[int], engine: Engine = "auto", threads: int | None = None
@@ -367,7 +365,7 @@ class TextClassifier(
         """How a text goes through a plan: which tokens end in which slot, and what each word contributed."""
         factors = self.plan("full" if plan == "balanced" and "balanced" not in self.plans else plan)
         (piece,) = self.tokens.encode([text], self.config.longest, self.config.ends)
-        ids, mask = batch([torch.tensor(piece.ids)], padded_length(len(piece.ids), factors))
+        ids, mask = batch([torch.tensor(piece.ids)])
         x, size = self.eval().encoder.embed(ids), mask
         flow, layers = torch.eye(ids.shape[1])[None], []
         for depth, factor in enumerate(factors):

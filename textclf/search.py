@@ -316,7 +316,7 @@ def remeasured(
     """Plans with their errors on a whole split and their time as a whole, in turns on one thread."""
     runs: dict[str, Callable[[], object]] = {}
     for plan in dict.fromkeys(plans):
-        inputs = example(model, plan, tokens)
+        inputs = example(model, tokens)
         timed = callable_in(OnePlan(model, plan), model, inputs, ("ids", "mask"), engine)
         runs[str(plan)] = lambda timed=timed, inputs=inputs: timed(*inputs)  # type: ignore[misc]
     times = compare(runs, rounds=10, repeats=3)

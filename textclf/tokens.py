@@ -148,8 +148,9 @@ def _with_ids(processor: dict[str, Any], vocabulary: dict[str, int]) -> dict[str
     return {**processor, **{k: [processor[k][0], vocabulary[processor[k][0]]] for k in ("sep", "cls")}}
 
 
-def batch(ids: Sequence[Tensor], length: int) -> tuple[Tensor, Tensor]:
-    """Token ids and mask, each ``(B, length)``, of texts no longer than ``length``."""
+def batch(ids: Sequence[Tensor], length: int | None = None) -> tuple[Tensor, Tensor]:
+    """Token ids and mask, each ``(B, length)``; the length is that of the longest text if left out."""
+    length = max(map(len, ids)) if length is None else length
     filled = torch.full((len(ids), length), PADDING, dtype=torch.long)
     mask = torch.zeros(len(ids), length)
     for row, tokens in enumerate(ids):

@@ -23,7 +23,7 @@ from accelerate.state import PartialState
 from rich.console import Console
 from torch import Tensor, nn
 
-from textclf.bottleneck import Operator, Plan, padded_length
+from textclf.bottleneck import Operator, Plan
 from textclf.encoder import MINILM, backbone_folder, from_backbone
 from textclf.evaluate import Evaluate, accuracy, classify
 from textclf.evaluate import run as evaluate
@@ -124,9 +124,7 @@ def make_step(
         order = index[torch.tensor([len(seen[i]) for i in index.tolist()]).argsort()]
         losses: dict[str, Tensor] = {}
         for part in order.split(CHUNK):
-            rows = [seen[i] for i in part.tolist()]
-            total = max(math.prod(plan) for plan in plans)
-            inputs = batch(rows, padded_length(max(map(len, rows)), (total,)))
+            inputs = batch([seen[i] for i in part.tolist()])
             logits = prepared(*(t.to(device) for t in inputs), plans)
             found = sandwich_loss(logits, labels[part].to(device), space, weight)
             for name, value in found.items():

@@ -76,8 +76,8 @@ def _sentence(rows: Rows) -> str:
     ahead = [title for title in _titles(rows) if title not in behind]
     points = "{:.1f} points"
     return (
-        f"On {len(_titles(rows))} data sets the plan “balanced” is {min(faster):.1f} to {max(faster):.1f} times as fast "
-        f"as full length in the same engine, its accuracy from {by(min(lost), points, 'higher', 'lower')} to "
+        f"On {len(_titles(rows))} data sets the plan “balanced” is {min(faster):.1f} to {max(faster):.1f} times as "
+        f"fast as full length in the same engine, its accuracy from {by(min(lost), points, 'higher', 'lower')} to "
         f"{by(max(lost), points, 'higher', 'lower')}; it is ahead of TF-IDF and a linear model on "
         f"{listed(ahead) or 'none of them'}."
     )

@@ -12,7 +12,6 @@ from textclf.bottleneck import (
     check_plan,
     lengths,
     merge,
-    padded_length,
     select,
     window_flow,
     window_weights,
@@ -116,9 +115,23 @@ def test_selection_keeps_order_and_share() -> None:
 
 def test_lengths_follow_from_the_plan() -> None:
     assert lengths(129, (1, 2, 1, 4)) == (129, 65, 65, 17)
-    assert padded_length(130, (2, 4)) == 137
-    assert padded_length(2, (4, 4)) == 17
-    assert padded_length(17, (1, 1)) == 17
+    assert lengths(130, (2, 4)) == (66, 18)  # 129 slots in 65 windows, and these in 17
+    assert lengths(2, (4, 4)) == (2, 2)
+    assert lengths(17, (1, 1)) == (17, 17)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("length", [2, 3, 12, 14])
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_rest_is_as_if_the_text_had_been_padded(operator: str, length: int, factor: int) -> None:
+    bottleneck = random_bottleneck(operator)
+    x, size = states(real=(length, 2), length=length)
+    whole = lengths(length, (factor,))[0] * factor - factor + 1  # a length that the factor divides
+    padded = F.pad(x, (0, 0, 0, whole - length)), F.pad(size, (0, whole - length))
+    for short, expected in zip(bottleneck(x, size, factor), bottleneck(*padded, factor), strict=True):
+        assert torch.allclose(short, expected, atol=1e-6)
+    flow = bottleneck.flow(x, size, factor)
+    assert torch.equal(flow, bottleneck.flow(*padded, factor)[..., :length])
 
 
 @pytest.mark.parametrize("plan", [(), (1, 1, 1), (3,), (0, 1), (8,)])

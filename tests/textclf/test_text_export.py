@@ -15,6 +15,7 @@ from textclf.bottleneck import OPERATORS
 from textclf.engine import Precision
 from textclf.export import Export, export, tensor_places
 from textclf.export import run as export_command
+from weights import WeightsError
 from weights.checkpoint import WEIGHTS
 
 PLAN = (2, 1, 4)
@@ -76,6 +77,26 @@ def test_word_embeddings_are_widened_row_by_row(precision: Precision, tmp_path: 
     assert tuple(stored.dims) == table.shape
     assert stored.data_type == onnx.TensorProto.FLOAT16
     assert {node.op_type for node in graph.graph.node if stored.name in node.input} == {"Gather"}
+
+
+@pytest.mark.parametrize("length", [2, 3, 8, 30])
+def test_a_graph_takes_any_length(length: int, tmp_path: Path) -> None:
+    loaded = saved(tmp_path / "m")
+    export(loaded, tmp_path / "m", ["balanced"], ["float32"])
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(len(loaded.tokens), (3, length), generator=generator)
+    found = loaded.runner("balanced", "onnx")(ids, torch.ones(3, length))
+    assert torch.allclose(found, loaded.runner(PLAN, "torch")(ids, torch.ones(3, length)), atol=1e-4)
+
+
+def test_a_graph_of_before_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    loaded = saved(tmp_path / "m")
+    (path,) = export(loaded, tmp_path / "m", ["balanced"], ["float32"])
+    graph = onnx.load(path, load_external_data=False)
+    del graph.metadata_props[:]
+    path.write_bytes(graph.SerializeToString())
+    with pytest.raises(WeightsError, match=r"earlier version: run python -m textclf\.export"):
+        loaded.predict(["good"], "balanced", "onnx")
 
 
 def test_auto_takes_the_graph_where_there_is_one(tmp_path: Path) -> None:

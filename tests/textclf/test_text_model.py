@@ -12,7 +12,7 @@ import torch
 from tinytext import LAYERS, model, reviews, tokens
 
 from textclf import PlanFacts, TextClassifier
-from textclf.bottleneck import OPERATORS, padded_length
+from textclf.bottleneck import OPERATORS
 from textclf.tokens import MAX_BYTES, Tokens, batch
 from weights import WeightsError
 
@@ -55,7 +55,7 @@ def test_full_plan_is_the_plain_encoder(pooling: str) -> None:
 
 def test_plans_together_equal_plans_alone() -> None:
     classifier = model()
-    ids, mask = batch(classifier.tokens.ids(reviews(4)[0], 64), padded_length(20, (16,)))
+    ids, mask = batch(classifier.tokens.ids(reviews(4)[0], 64), 30)
     with torch.no_grad():
         together = classifier(ids, mask, PLANS)
         for plan, logits in zip(PLANS, together, strict=True):
