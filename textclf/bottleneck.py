@@ -139,7 +139,7 @@ class Bottleneck(nn.Module):
 def after_first(x: Tensor, factor: int) -> Tensor:
     """What comes after the first slot, filled up to a multiple of ``factor``: (B, 1 + L, ...) -> (B, k factor, ...)."""
     if torch.onnx.is_in_onnx_export():
-        return cast(Tensor, FilledUp.apply(x, factor, x.dim() - 2))
+        return cast(Tensor, ExportedFill.apply(x, factor, x.dim() - 2))
     return filled_up(x, factor)
 
 
@@ -151,11 +151,11 @@ def filled_up(x: Tensor, factor: int) -> Tensor:
 def windows(x: Tensor, factor: int) -> Tensor:
     """Neighbours side by side: ``(B, L, ...)`` -> ``(B, L / factor, factor, ...)``."""
     if torch.onnx.is_in_onnx_export():
-        return cast(Tensor, Exported.apply(x, factor, [int(n) for n in x.shape[2:]]))
+        return cast(Tensor, ExportedWindows.apply(x, factor, [int(n) for n in x.shape[2:]]))
     return x.unflatten(1, (-1, factor))
 
 
-class FilledUp(torch.autograd.Function):
+class ExportedFill(torch.autograd.Function):
     """:func:`filled_up` with a length that is known only when the graph runs; ``others`` dimensions are left alone."""
 
     @staticmethod
@@ -177,7 +177,7 @@ class FilledUp(torch.autograd.Function):
         return g.op("Pad", x, g.op("Concat", *parts, axis_i=0))
 
 
-class Exported(torch.autograd.Function):
+class ExportedWindows(torch.autograd.Function):
     """:func:`windows` as one node; ``unflatten`` becomes six, which take the shape of x apart and put it together."""
 
     @staticmethod
