@@ -93,10 +93,10 @@ class Reader:
 
     def macs(self, stop: Stop, tokens: int) -> int:
         """Multiply-accumulates of a text of so many tokens; counted by running it, so once for each length."""
-        size = stop.factors, tokens
-        if size not in self._counted:
-            self._counted[size] = self.model.macs(stop.factors, tokens)
-        return self._counted[size]
+        counted = stop.factors, tokens
+        if counted not in self._counted:
+            self._counted[counted] = self.model.macs(stop.factors, tokens)
+        return self._counted[counted]
 
     def section(self, *path: str) -> dict[str, Any]:
         """A part of the metrics; empty where it is missing or something else."""

@@ -33,6 +33,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, size: Tensor, heads: int) 
     return seen.transpose(1, 2).flatten(2)
 
 
+def whole(g: Any, *numbers: int) -> Any:
+    """A constant of whole numbers ``(n,)`` in a graph under export: a shape, dimensions or a pad."""
+    return g.op("Constant", value_t=torch.tensor(numbers))
+
+
 class Exported(torch.autograd.Function):
     """:func:`attend` as ONNX Runtime computes it fastest.
 
@@ -52,24 +57,21 @@ class Exported(torch.autograd.Function):
     def symbolic(g: Any, query: Any, key: Any, value: Any, size: Any, heads: int, width: int) -> Any:
         """The nodes; in a shape, 0 is what the input has there and -1 what is left."""
 
-        def constant(*numbers: int) -> Any:
-            return g.op("Constant", value_t=torch.tensor(numbers))
-
         def real(number: float) -> Any:
             return g.op("Constant", value_t=torch.tensor(number))
 
         def split(x: Any) -> Any:
-            return g.op("Reshape", x, constant(0, -1, heads, width))
+            return g.op("Reshape", x, whole(g, 0, -1, heads, width))
 
         def joined(x: Any) -> Any:
-            return g.op("Reshape", x, constant(0, -1, heads * (width + 1)))
+            return g.op("Reshape", x, whole(g, 0, -1, heads * (width + 1)))
 
-        kept = g.op("Mul", key, g.op("Unsqueeze", g.op("Min", size, real(1.0)), constant(2)))
+        kept = g.op("Mul", key, g.op("Unsqueeze", g.op("Min", size, real(1.0)), whole(g, 2)))
         bias = g.op("Mul", g.op("Log", g.op("Max", size, real(NOTHING))), real(math.sqrt(width)))
-        of_head = g.op("Tile", g.op("Unsqueeze", bias, constant(2, 3)), constant(1, 1, heads, 1))
+        of_head = g.op("Tile", g.op("Unsqueeze", bias, whole(g, 2, 3)), whole(g, 1, 1, heads, 1))
         seen = g.op(
             "com.microsoft::MultiHeadAttention",
-            joined(g.op("Pad", split(query), constant(0, 0, 0, 0, 0, 0, 0, 1), real(1.0))),
+            joined(g.op("Pad", split(query), whole(g, 0, 0, 0, 0, 0, 0, 0, 1), real(1.0))),
             joined(g.op("Concat", split(kept), of_head, axis_i=3)),
             value,
             num_heads_i=heads,

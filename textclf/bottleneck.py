@@ -29,6 +29,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from textclf.attention import whole
+
 Plan = tuple[int, ...]
 Operator = Literal["learned", "mean", "merge", "topk"]
 OPERATORS: tuple[Operator, ...] = ("learned", "mean", "merge", "topk")
@@ -166,14 +168,10 @@ class ExportedFill(torch.autograd.Function):
     @staticmethod
     def symbolic(g: Any, x: Any, factor: int, others: int) -> Any:
         """The nodes; a pad has the starts of all dimensions, then the ends."""
-
-        def constant(*numbers: int) -> Any:
-            return g.op("Constant", value_t=torch.tensor(numbers))
-
         alone = [0] * others
         length = g.op("Shape", x, start_i=1, end_i=2)
-        missing = g.op("Mod", g.op("Sub", constant(1), length), constant(factor))
-        parts = [constant(0, -1, *alone, 0), missing, *([constant(*alone)] if others else [])]
+        missing = g.op("Mod", g.op("Sub", whole(g, 1), length), whole(g, factor))
+        parts = [whole(g, 0, -1, *alone, 0), missing, *([whole(g, *alone)] if others else [])]
         return g.op("Pad", x, g.op("Concat", *parts, axis_i=0))
 
 
@@ -188,7 +186,7 @@ class ExportedWindows(torch.autograd.Function):
     @staticmethod
     def symbolic(g: Any, x: Any, factor: int, rest: list[int]) -> Any:
         """The node; in its shape, 0 is what x has there and -1 what is left."""
-        return g.op("Reshape", x, g.op("Constant", value_t=torch.tensor([0, -1, factor, *rest])))
+        return g.op("Reshape", x, whole(g, 0, -1, factor, *rest))
 
 
 def window_weights(score: Tensor, size: Tensor) -> Tensor:

@@ -18,10 +18,8 @@ from weights.checkpoint import WeightsError, one_line
 
 Precision = Literal["float32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
-LENGTHS, ANY = (
-    "lengths",
-    "any",
-)  # what a graph says of itself; those of before wanted lengths that the plan divides
+# What a graph says of itself; those of before wanted lengths that the plan divides.
+LENGTHS, ANY = "lengths", "any"
 Run = Callable[[Tensor, Tensor], Tensor]  # ids (B, N) int64 and mask (B, N) float -> logits (B, K)
 
 

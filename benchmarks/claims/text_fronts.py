@@ -73,10 +73,11 @@ def _sentence(rows: Rows) -> str:
     faster = [need(row, "balanced, faster, onnx") for row in rows.values()]
     lost = [100 * (need(row, "balanced") - need(row, "full")) for row in rows.values()]
     behind = {_title(name) for name, row in rows.items() if need(row, "balanced") <= need(row, "linear")}
-    ahead = [title for title in _titles(rows) if title not in behind]
+    titles = _titles(rows)
+    ahead = [title for title in titles if title not in behind]
     points = "{:.1f} points"
     return (
-        f"On {len(_titles(rows))} data sets the plan “balanced” is {min(faster):.1f} to {max(faster):.1f} times as "
+        f"On {len(titles)} data sets the plan “balanced” is {min(faster):.1f} to {max(faster):.1f} times as "
         f"fast as full length in the same engine, its accuracy from {by(min(lost), points, 'higher', 'lower')} to "
         f"{by(max(lost), points, 'higher', 'lower')}; it is ahead of TF-IDF and a linear model on "
         f"{listed(ahead) or 'none of them'}."
