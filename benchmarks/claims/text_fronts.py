@@ -55,7 +55,8 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             f"{' to '.join(str(n) for n in dict.fromkeys((runs[0], runs[-1])))} of each, and the shipped models",
             f"python -m benchmarks.text_fronts --data {' '.join(others)}{seeds}",
             results,
-            "Faster: than full length in the same engine. CPU seconds: all trainings and the last search.",
+            "Faster: than full length in the same engine. CPU seconds: all trainings and the last search. "
+            f"Measured on: {_processors(rows)}.",
         )
     ]
 
@@ -67,6 +68,14 @@ def _title(row: str) -> str:
 def _titles(rows: Iterable[str]) -> list[str]:
     """Each data set once, though a shipped model and runs of one training may both be of it."""
     return list(dict.fromkeys(map(_title, rows)))
+
+
+def _processors(rows: Rows) -> str:
+    """Which rows were measured on which processor, since rows of an earlier machine stay."""
+    on: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        on.setdefault(row["cpu"], []).append(name)
+    return "; ".join(f"{cpu} ({listed(names)})" for cpu, names in on.items())
 
 
 def _sentence(rows: Rows) -> str:

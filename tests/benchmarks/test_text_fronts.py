@@ -21,13 +21,14 @@ def plan(accuracy: float, onnx: float, int8: float) -> dict[str, Any]:
     }
 
 
-def run(full_ms: float, earlier: bool = False) -> dict[str, Any]:
+def run(full_ms: float, earlier: bool = False, cpu: str = "AMD EPYC") -> dict[str, Any]:
     plans = {"full": plan(0.9, full_ms, 6), "balanced": plan(0.89, 4, 2), "fastest": plan(0.8, 2, 1)}
     before = {"earlier": [{"cpu_seconds": 540.0}]} if earlier else {}
     return {
         "training": {"cpu_seconds": 60.0, **before},
         "search": {"cpu_seconds": 120.0},
         "test": {"n": 500, "tokens": 10, "plans": plans, "linear": {"accuracy": 0.85}},
+        "machine": {"cpu": cpu},
     }
 
 
@@ -71,6 +72,14 @@ def test_a_data_set_counts_once_and_is_ahead_only_if_all_its_rows_are(tmp_path: 
     assert claim.sentence.startswith("On 2 data sets")
     assert claim.sentence.endswith("a linear model on TREC.")
     assert claim.command == "python -m benchmarks.text_fronts --data trec imdb"
+
+
+def test_rows_of_several_machines_say_which_was_whose(tmp_path: Path) -> None:
+    both = row([run(8), run(8, cpu="Xeon")])
+    rows = {"trec": row([run(8)]), "sst2": both, "imdb": row([run(8)])}
+    (tmp_path / "text_fronts.json").write_text(json.dumps({"shipped": [], "rows": rows}))
+    (claim,) = read(tmp_path / "text_fronts.json")
+    assert claim.notes.endswith("Measured on: AMD EPYC (trec and imdb); AMD EPYC, Xeon (sst2).")
 
 
 def test_rows_that_are_not_asked_for_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
