@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,14 @@ def several(values: Sequence[float]) -> dict[str, float]:
     """Mean, deviation and n of runs with different seeds."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return {"mean": statistics.fmean(values), "std": spread, "n": len(values)}
+
+
+def joined(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """:func:`several` of all the runs behind two of its results."""
+    first, rest = int(one["n"]), int(other["n"])
+    n, apart = first + rest, other["mean"] - one["mean"]
+    squares = (first - 1) * one["std"] ** 2 + (rest - 1) * other["std"] ** 2 + apart**2 * first * rest / n
+    return {"mean": one["mean"] + apart * rest / n, "std": math.sqrt(squares / (n - 1)), "n": n}
 
 
 def cell(value: Any, form: str) -> str:

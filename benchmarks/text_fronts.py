@@ -25,7 +25,7 @@ from textclf.search import run as search
 from textclf.train import Supernet, Train, train
 from training.command import command
 from training.loop import LoopConfig
-from training.measure import commit
+from training.measure import commit, machine
 from training.runs import read_metrics
 from weights.catalog import directory
 from weights.checkpoint import read_json
@@ -138,7 +138,8 @@ def run(options: TextFronts) -> None:
     }
     recorded: Rows = read_json(options.output)["rows"] if options.output.exists() else {}
     rows = {**shipped, **{name: found for name, found in recorded.items() if name not in shipped}, **ours}
-    write(options.output, {"shipped": list(shipped), "commit": commit(), "rows": rows})
+    ran = {**machine(), "cpu": " and ".join(sorted({found["cpu"] for found in rows.values()}))}
+    write(options.output, {"shipped": list(shipped), "machine": ran, "commit": commit(), "rows": rows})
     markdown(rows, COLUMNS)
 
 

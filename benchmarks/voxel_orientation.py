@@ -6,7 +6,7 @@ Trains (or re-reads: finished runs are kept in ``--runs``) affine VAEs for shape
 by any rotation, plain VAEs with as many numbers (latents + 3) on the same turned shapes, turned anew at each visit,
 and a plain VAE on upright ones. Affine and plain get the same CPU time, search included, and the same variants of the
 training shapes; ``--converged`` adds models that were trained three times longer. All are measured on the same turned
-test shapes.
+test shapes. ``--more rotation`` adds seeds to results whose runs are gone.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from affinevae.affine3d import GROUPS
 from affinevae.card import lookup
 from affinevae.train import PoseTraining, Train
 from benchmarks.affine_vae import measured, short_name, summary
-from benchmarks.claims.voxel_orientation import COLUMNS
-from benchmarks.tables import markdown, several, write
+from benchmarks.claims.voxel_orientation import COLUMNS, SERIES, TURNS
+from benchmarks.tables import Rows, joined, markdown, several, write
 from training.command import command
-from training.loop import LoopConfig
+from training.loop import LoopConfig, RunError
 from training.measure import commit, machine
+from weights.checkpoint import read_json
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class VoxelOrientation:
         converged_cube_epochs: their epochs, affine and plain, on shapes turned by rotations of the cube.
         converged_rotation_epochs: the same for any rotation, which takes a plain VAE much longer to learn.
         upright_epochs: of the plain VAE on upright shapes.
+        more: only train further seeds for these turns, after those that the results hold; all else in them stays.
         terms: terms of use of the data, for the model cards.
         runs: folder of the trained models.
         output: results.
@@ -50,13 +52,14 @@ class VoxelOrientation:
     data: str
     latent_dim: int = 16
     cube_seeds: int = 3
-    rotation_seeds: int = 1
+    rotation_seeds: int = 3
     cube_epochs: tuple[int, int] = (12, 25)
     rotation_epochs: tuple[int, int] = (30, 160)
     converged: tuple[Literal["cube", "rotation"], ...] = ()
     converged_cube_epochs: tuple[int, int] = (18, 38)
     converged_rotation_epochs: tuple[int, int] = (18, 120)
     upright_epochs: int = 30
+    more: Literal["cube", "rotation"] | None = None
     terms: str | None = None
     runs: Path = Path("runs")
     output: Path = Path("benchmarks/results/voxel_orientation.json")
@@ -118,6 +121,15 @@ def recipes(options: VoxelOrientation) -> dict[str, list[Train]]:
     return rows
 
 
+def further(options: VoxelOrientation, turns: str, recorded: Rows) -> dict[str, list[Train]]:
+    """The runs of affine and plain VAE whose seeds come after those that are recorded; ``RunError`` if none do."""
+    every, rows = recipes(options), [f"{turns}: {kind}" for kind in SERIES[:2]]
+    found = {row: every[row][recorded[row]["squared_error"]["n"] :] for row in rows}
+    if not all(found.values()):
+        raise RunError(f"{options.output} holds as many seeds already: raise --{turns}-seeds")
+    return found
+
+
 def iou_lost(metrics: dict[str, Any]) -> float:
     """Mean IoU of upright test shapes minus that of the same shapes in any orientation."""
     robust = metrics["test"]["robustness"]
@@ -141,17 +153,23 @@ def claims(rows: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
     return found
 
 
+def row(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """A row of several seeds' ``metrics.json``."""
+    return {**summary(runs), "iou_lost": several([iou_lost(metrics) for metrics in runs])}
+
+
 def run(options: VoxelOrientation) -> None:
     """Train and measure what is missing; print the table and the claims."""
-    every = {row: [measured(p, options.terms) for p in plans] for row, plans in recipes(options).items()}
-    rows = {}
-    for row, metrics in every.items():
-        rows[row] = summary(metrics)
-        rows[row]["iou_lost"] = several([iou_lost(m) for m in metrics])
+    recorded: Rows = read_json(options.output)["rows"] if options.more else {}
+    plans = further(options, options.more, recorded) if options.more else recipes(options)
+    every = {name: [measured(p, options.terms) for p in runs] for name, runs in plans.items()}
+    rows = {**recorded, **{name: row(runs) for name, runs in every.items()}}
+    for name in recorded.keys() & every.keys():
+        rows[name] = {key: joined(recorded[name][key], value) for key, value in rows[name].items()}
     facts = {
         "data": short_name(options.data),
-        "n": lookup(every["cube: affine VAE"][0], "test.n"),
-        "seeds": {"cube": options.cube_seeds, "rotation": options.rotation_seeds},
+        "n": lookup(next(iter(every.values()))[0], "test.n"),
+        "seeds": {turns: rows[f"{turns}: {SERIES[0]}"]["squared_error"]["n"] for turns in TURNS},
         "machine": machine(),
         "commit": commit(),
     }
