@@ -5,13 +5,14 @@
 Trains (or re-reads: finished runs are kept in ``--runs``) affine VAEs and plain VAEs over a range of latent sizes for
 as much CPU time each, measures -ELBO on the same turned test images, price of the pose included, and prints how many
 latents the plain VAE needs for what the affine VAE reaches. Gains over the best plain VAE come with an interval: a
-paired bootstrap over test images, each image's loss the mean over its model's seeds.
+paired bootstrap over test images, each image's loss the mean over its model's seeds. ``--more 33`` adds sizes of the
+plain VAE to results whose runs are gone.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,13 @@ from affinevae.evaluate import TEST_SEED, encode_all, turned
 from affinevae.train import Train, train
 from benchmarks.affine_vae import affine_recipe, plain_recipe, short_name
 from benchmarks.claims.latent_size import COLUMNS, NEEDED, titled
-from benchmarks.tables import markdown, several, write
+from benchmarks.tables import Rows, markdown, several, write
 from training.command import command
 from training.datasets import ImageSplit, load_images
+from training.loop import RunError
 from training.measure import commit, machine
 from training.runs import read_metrics
-from weights.checkpoint import METRICS
+from weights.checkpoint import METRICS, read_json
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class LatentSize:
         epochs: of the affine VAE.
         plain_epochs: of the plain VAE, which is cheaper by the epoch: chosen for equal CPU time.
         seeds: runs of each.
+        more: only train these sizes of the plain VAE, and put them beside what the results hold.
         train: those that are missing; without, they are left out.
         test: test images.
         runs: folder of the trained models.
@@ -50,10 +53,11 @@ class LatentSize:
 
     data: str
     ours: tuple[int, ...] = (2, 4, 8, 16, 32)
-    plain: tuple[int, ...] = (9, 12, 16, 24)
+    plain: tuple[int, ...] = (3, 5, 9, 12, 16, 24)
     epochs: int = 20
     plain_epochs: int = 40
     seeds: int = 1
+    more: tuple[int, ...] = ()
     train: bool = True
     test: int = 10_000
     runs: Path = Path("runs")
@@ -72,6 +76,20 @@ def recipes(options: LatentSize) -> dict[str, list[Train]]:
             plans = [recipe(data, runs, size, f"s{s}", epochs, s) for s in range(options.seeds)]
             rows[plans[0].output.name.removesuffix("-s0")] = plans
     return rows
+
+
+def beside(recorded: Rows, more: Rows) -> Rows:
+    """Recorded rows and further ones of the plain VAE, by size.
+
+    Raises:
+        RunError: one of these is the best plain VAE, which the affine ones are compared with image by image.
+    """
+    best = min(row["nats"]["mean"] for row in recorded.values() if not row["affine"])
+    if better := [name for name, row in more.items() if row["nats"]["mean"] < best]:
+        raise RunError(
+            f"{better[0]} is the best plain VAE now: the gains over it need all runs, without --more"
+        )
+    return dict(sorted({**recorded, **more}.items(), key=lambda i: (not i[1]["affine"], i[1]["latents"])))
 
 
 def available(plans: list[Train], may_train: bool) -> list[Path]:
@@ -151,15 +169,19 @@ def plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
 def run(options: LatentSize) -> None:
     """Train what is missing, measure everything, print table and ratios."""
     data = load_images(options.data, seed=0)
-    rows, losses = {}, {}
-    for name, plans in recipes(options).items():
+    wanted = replace(options, ours=(), plain=options.more) if options.more else options
+    rows: Rows = {}
+    losses: dict[str, Tensor] = {}
+    for name, plans in recipes(wanted).items():
         if folders := available(plans, options.train):
             rows[name], losses[name] = measure(folders, data.test, options.test)
+    if options.more:
+        rows = beside(read_json(options.output)["rows"], rows)
     best = min(
         (name for name in rows if not rows[name]["affine"]), key=lambda name: rows[name]["nats"]["mean"]
     )
     for name, row in rows.items():
-        if row["affine"]:
+        if row["affine"] and name in losses:
             gain = losses[best] - losses[name]
             row["gain"], row["gain_interval"] = float(gain.mean()), paired_bootstrap(gain)
     curve = [(r["latents"], r["nats"]["mean"]) for r in rows.values() if not r["affine"]]

@@ -52,7 +52,7 @@ class VoxelOrientation:
     data: str
     latent_dim: int = 16
     cube_seeds: int = 3
-    rotation_seeds: int = 3
+    rotation_seeds: int = 2
     cube_epochs: tuple[int, int] = (12, 25)
     rotation_epochs: tuple[int, int] = (30, 160)
     converged: tuple[Literal["cube", "rotation"], ...] = ()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.latent_size import latents_needed, paired_bootstrap
+from benchmarks.latent_size import beside, latents_needed, paired_bootstrap
+from benchmarks.tables import Rows
+from training.loop import RunError
 
 
 def test_the_interval_is_that_of_the_normal_distribution() -> None:
@@ -22,3 +24,16 @@ def test_latents_needed_lie_between_those_measured() -> None:
     curve = [(16, 110.0), (4, 130.0)]
     assert latents_needed(curve, 120.0) == pytest.approx(8)
     assert latents_needed(curve, 109.0) is None
+
+
+def rows(affine: bool, nats: dict[int, float]) -> Rows:
+    kind = "rotation" if affine else "none"
+    return {f"{kind}-{n}": {"latents": n, "affine": affine, "nats": {"mean": x}} for n, x in nats.items()}
+
+
+def test_more_sizes_stand_in_order_and_never_move_what_others_were_compared_with() -> None:
+    recorded = rows(True, {2: 130.0, 8: 110.0}) | rows(False, {9: 120.0, 24: 117.0})
+    found = beside(recorded, rows(False, {3: 160.0, 16: 118.0}))
+    assert list(found) == ["rotation-2", "rotation-8", "none-3", "none-9", "none-16", "none-24"]
+    with pytest.raises(RunError, match="none-33 is the best plain VAE now"):
+        beside(recorded, rows(False, {33: 116.0}))

@@ -42,7 +42,7 @@ def recorded(tmp_path: Path, errors: list[float]) -> VoxelOrientation:
     }
     output = tmp_path / "voxel_orientation.json"
     output.write_text(json.dumps({"rows": rows}))
-    return VoxelOrientation("shapes.npz", more="rotation", runs=tmp_path, output=output)
+    return VoxelOrientation("shapes.npz", rotation_seeds=3, more="rotation", runs=tmp_path, output=output)
 
 
 def test_only_the_seeds_after_the_recorded_ones_are_run(
