@@ -107,7 +107,7 @@ def row(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "texts": tests[0]["n"],
         "tokens": tests[0]["tokens"],
         "full": several([plan["accuracy"] for plan in full]),
-        "linear": tests[0]["linear"]["accuracy"],
+        "linear": several([test["linear"]["accuracy"] for test in tests]),
         "cpu_seconds": several([_seconds(run) for run in runs]),
         "cpu": ", ".join(sorted({run["machine"]["cpu"] for run in runs})),
     }

@@ -70,7 +70,7 @@ def test_a_data_set_counts_once_and_is_ahead_only_if_all_its_rows_are(tmp_path: 
     (tmp_path / "text_fronts.json").write_text(json.dumps({"shipped": ["text-imdb"], "rows": rows}))
     (claim,) = read(tmp_path / "text_fronts.json")
     assert claim.sentence.startswith("On 2 data sets")
-    assert claim.sentence.endswith("a linear model on TREC.")
+    assert claim.sentence.endswith("a linear model on TREC and IMDB as shipped.")
     assert claim.command == "python -m benchmarks.text_fronts --data trec imdb"
 
 
