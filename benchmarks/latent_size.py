@@ -188,7 +188,8 @@ def run(options: LatentSize) -> None:
     needed = {
         str(r["latents"]): latents_needed(curve, r["nats"]["mean"]) for r in rows.values() if r["affine"]
     }
-    facts = {"n": options.test, "seeds": options.seeds, "data": short_name(options.data), "best_plain": best}
+    seeds = max(row["nats"]["n"] for row in rows.values())
+    facts = {"n": options.test, "seeds": seeds, "data": short_name(options.data), "best_plain": best}
     ran = {"machine": machine(), "commit": commit()}
     results = {**facts, **ran, "rows": rows, "plain_latents_needed": needed}
     write(options.output, results)

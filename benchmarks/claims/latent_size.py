@@ -108,11 +108,11 @@ def _limits(rows: Rows) -> str:
         if behind
         else ""
     )
-    several = [row for row, found in rows.items() if found["nats"]["n"] > 1]
-    if len(several) == len(rows):
-        seeds = f"Few seeds, {_seeds(rows)}"
-    else:
-        seeds = f"One seed but of {listed(several)}" if several else "One seed"
+    once = {row: found for row, found in rows.items() if found["nats"]["n"] == 1}
+    others = {row: found for row, found in rows.items() if row not in once}
+    seeds = f"Few seeds, {_seeds(rows)}" if others else "One seed"
+    if once and others:
+        seeds = f"Few seeds, one of {listed(list(once))}, {_seeds(others)} other"
     return (
         f"{seeds}, and as long in training for all. More than {best['latents']} affine latents gain nothing "
         f"here; the plain VAE's best is {worst:.1f} nats.{small}"
