@@ -97,6 +97,15 @@ def _sentence(rows: Rows) -> str:
 def _limits(rows: Rows) -> str:
     ours, plain = _split(rows)
     best = min(ours.values(), key=lambda r: need(r, "nats"))
+    enough = min(
+        (r for r in ours.values() if need(r, "nats") <= need(best, "nats") + r["nats"]["std"]),
+        key=lambda r: r["latents"],
+    )
+    plenty = (
+        f" More than {enough['latents']} affine latents gain no more than seeds differ."
+        if enough["latents"] < max(r["latents"] for r in ours.values())
+        else ""
+    )
     worst = min(need(r, "nats") for r in plain.values())
     behind = [
         str(r["latents"])
@@ -114,6 +123,6 @@ def _limits(rows: Rows) -> str:
     if once and others:
         seeds = f"Few seeds, one of {listed(list(once))}, {_seeds(others)} other"
     return (
-        f"{seeds}, and as long in training for all. More than {best['latents']} affine latents gain nothing "
-        f"here; the plain VAE's best is {worst:.1f} nats.{small}"
+        f"{seeds}, and as many epochs for all affine and for all plain ones.{plenty} The plain VAE's best is "
+        f"{worst:.1f} nats.{small}"
     )
