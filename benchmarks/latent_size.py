@@ -24,7 +24,7 @@ from affinevae.evaluate import TEST_SEED, encode_all, turned
 from affinevae.train import Train, train
 from benchmarks.affine_vae import affine_recipe, plain_recipe, short_name
 from benchmarks.claims.latent_size import COLUMNS, NEEDED, titled
-from benchmarks.tables import Rows, markdown, several, write
+from benchmarks.tables import Rows, machines, markdown, several, write
 from training.command import command
 from training.datasets import ImageSplit, load_images
 from training.loop import RunError
@@ -175,8 +175,9 @@ def run(options: LatentSize) -> None:
     for name, plans in recipes(wanted).items():
         if folders := available(plans, options.train):
             rows[name], losses[name] = measure(folders, data.test, options.test)
-    if options.more:
-        rows = beside(read_json(options.output)["rows"], rows)
+    recorded: dict[str, Any] = read_json(options.output) if options.more else {}
+    if recorded:
+        rows = beside(recorded["rows"], rows)
     best = min(
         (name for name in rows if not rows[name]["affine"]), key=lambda name: rows[name]["nats"]["mean"]
     )
@@ -190,7 +191,7 @@ def run(options: LatentSize) -> None:
     }
     seeds = max(row["nats"]["n"] for row in rows.values())
     facts = {"n": options.test, "seeds": seeds, "data": short_name(options.data), "best_plain": best}
-    ran = {"machine": machine(), "commit": commit()}
+    ran = {"machine": machines(recorded.get("machine", machine()), machine()), "commit": commit()}
     results = {**facts, **ran, "rows": rows, "plain_latents_needed": needed}
     write(options.output, results)
     plot(rows, options.output.with_suffix(".png"))

@@ -12,6 +12,7 @@ from typing import Any
 Rows = dict[str, dict[str, Any]]
 Columns = Mapping[str, tuple[str, str]]  # title -> key in a row, format of its number
 MISSING = "-"
+AND = " and "  # between processors
 
 
 def several(values: Sequence[float]) -> dict[str, float]:
@@ -26,6 +27,12 @@ def joined(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, fl
     n, apart = first + rest, other["mean"] - one["mean"]
     squares = (first - 1) * one["std"] ** 2 + (rest - 1) * other["std"] ** 2 + apart**2 * first * rest / n
     return {"mean": one["mean"] + apart * rest / n, "std": math.sqrt(squares / (n - 1)), "n": n}
+
+
+def machines(*every: Mapping[str, Any]) -> dict[str, Any]:
+    """The last of what ``training.measure.machine`` gave, with the processors of all: rows of an earlier one stay."""
+    names = {name for one in every for name in str(one["cpu"]).split(AND)}
+    return {**every[-1], "cpu": AND.join(sorted(names))}
 
 
 def cell(value: Any, form: str) -> str:

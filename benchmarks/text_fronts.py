@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.claims.text_fronts import COLUMNS, ENGINES, PLANS
-from benchmarks.tables import Rows, markdown, several, write
+from benchmarks.tables import Rows, machines, markdown, several, write
 from benchmarks.text_latency import short_name
 from textclf.evaluate import Evaluate
 from textclf.evaluate import run as evaluate
@@ -109,7 +109,7 @@ def row(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "full": several([plan["accuracy"] for plan in full]),
         "linear": several([test["linear"]["accuracy"] for test in tests]),
         "cpu_seconds": several([_seconds(run) for run in runs]),
-        "cpu": ", ".join(sorted({run["machine"]["cpu"] for run in runs})),
+        "cpu": machines(*(run["machine"] for run in runs))["cpu"],
     }
     for name in PLANS:
         plans = [test["plans"][name] for test in tests]
@@ -138,7 +138,7 @@ def run(options: TextFronts) -> None:
     }
     recorded: Rows = read_json(options.output)["rows"] if options.output.exists() else {}
     rows = {**shipped, **{name: found for name, found in recorded.items() if name not in shipped}, **ours}
-    ran = {**machine(), "cpu": " and ".join(sorted({found["cpu"] for found in rows.values()}))}
+    ran = {**machine(), "cpu": machines(*rows.values())["cpu"]}
     write(options.output, {"shipped": list(shipped), "machine": ran, "commit": commit(), "rows": rows})
     markdown(rows, COLUMNS)
 

@@ -20,7 +20,7 @@ from affinevae.card import lookup
 from affinevae.train import PoseTraining, Train
 from benchmarks.affine_vae import measured, short_name, summary
 from benchmarks.claims.voxel_orientation import COLUMNS, SERIES, TURNS
-from benchmarks.tables import Rows, joined, markdown, several, write
+from benchmarks.tables import Rows, joined, machines, markdown, several, write
 from training.command import command
 from training.loop import LoopConfig, RunError
 from training.measure import commit, machine
@@ -160,7 +160,8 @@ def row(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def run(options: VoxelOrientation) -> None:
     """Train and measure what is missing; print the table and the claims."""
-    recorded: Rows = read_json(options.output)["rows"] if options.more else {}
+    before: dict[str, Any] = read_json(options.output) if options.more else {}
+    recorded: Rows = before.get("rows", {})
     plans = further(options, options.more, recorded) if options.more else recipes(options)
     every = {name: [measured(p, options.terms) for p in runs] for name, runs in plans.items()}
     rows = {**recorded, **{name: row(runs) for name, runs in every.items()}}
@@ -170,7 +171,7 @@ def run(options: VoxelOrientation) -> None:
         "data": short_name(options.data),
         "n": lookup(next(iter(every.values()))[0], "test.n"),
         "seeds": {turns: rows[f"{turns}: {SERIES[0]}"]["squared_error"]["n"] for turns in TURNS},
-        "machine": machine(),
+        "machine": machines(before.get("machine", machine()), machine()),
         "commit": commit(),
     }
     found = claims(rows)

@@ -46,7 +46,8 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             "Text",
             _sentence(rows, results["shipped"]),
             "Times are those of a text of the median length, and short texts have little to lose. The plan “balanced” "
-            "is the fastest that lost at most half a point on validation texts, and may lose more on others.",
+            "is the fastest that lost at most half a point on validation texts, and may lose more on others."
+            + _behind(rows),
             rows,
             COLUMNS,
             (Plot("", FASTER, RIGHT, of_rows(rows, COLUMNS, FASTER, RIGHT, series, _title)),),
@@ -76,6 +77,13 @@ def _processors(rows: Rows) -> str:
     for name, row in rows.items():
         on.setdefault(row["cpu"], []).append(name)
     return "; ".join(f"{cpu} ({listed(names)})" for cpu, names in on.items())
+
+
+def _behind(rows: Rows) -> str:
+    """The rows where the simpler model wins."""
+    lost = {n: 100 * (need(r, "linear") - need(r, "balanced")) for n, r in rows.items()}
+    found = [f"{name} ({points:.1f} points)" for name, points in lost.items() if points >= 0]
+    return f" Behind TF-IDF: {listed(found)}." if found else ""
 
 
 def _sentence(rows: Rows, shipped: Sequence[str]) -> str:

@@ -79,7 +79,7 @@ def test_rows_of_several_machines_say_which_was_whose(tmp_path: Path) -> None:
     rows = {"trec": row([run(8)]), "sst2": both, "imdb": row([run(8)])}
     (tmp_path / "text_fronts.json").write_text(json.dumps({"shipped": [], "rows": rows}))
     (claim,) = read(tmp_path / "text_fronts.json")
-    assert claim.notes.endswith("Measured on: AMD EPYC (trec and imdb); AMD EPYC, Xeon (sst2).")
+    assert claim.notes.endswith("Measured on: AMD EPYC (trec and imdb); AMD EPYC and Xeon (sst2).")
 
 
 def test_rows_that_are_not_asked_for_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def recorded(tmp_path: Path, errors: list[float]) -> VoxelOrientation:
         f"{t}: {k} VAE": r for t, r in (("cube", cube), ("rotation", rotation)) for k in ("affine", "plain")
     }
     output = tmp_path / "voxel_orientation.json"
-    output.write_text(json.dumps({"rows": rows}))
+    output.write_text(json.dumps({"rows": rows, "machine": {"cpu": "an abacus"}}))
     return VoxelOrientation("shapes.npz", rotation_seeds=3, more="rotation", runs=tmp_path, output=output)
 
 
@@ -59,6 +59,8 @@ def test_only_the_seeds_after_the_recorded_ones_are_run(
     voxel_orientation.run(options)
     assert asked == [f"shapes-{k}-rotation-s{s}" for k in ("rotation-16", "none-19") for s in (1, 2)]
     results = json.loads(options.output.read_text())
+    assert "an abacus" in results["machine"]["cpu"].split(" and ")
+    assert len(results["machine"]["cpu"].split(" and ")) == 2
     assert results["seeds"] == {"rotation": 3, "cube": 1}
     assert results["rows"]["rotation: plain VAE"]["squared_error"] == pytest.approx(several([400, 401, 402]))
     assert results["rows"]["cube: plain VAE"]["squared_error"] == several([500.0])
