@@ -47,7 +47,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             _sentence(rows, results["shipped"]),
             "Times are those of a text of the median length, and short texts have little to lose. The plan “balanced” "
             "is the fastest that lost at most half a point on validation texts, and may lose more on others."
-            + _behind(rows),
+            + _losses(rows),
             rows,
             COLUMNS,
             (Plot("", FASTER, RIGHT, of_rows(rows, COLUMNS, FASTER, RIGHT, series, _title)),),
@@ -79,18 +79,21 @@ def _processors(rows: Rows) -> str:
     return "; ".join(f"{cpu} ({listed(names)})" for cpu, names in on.items())
 
 
-def _behind(rows: Rows) -> str:
-    """The rows where the simpler model wins."""
-    lost = {n: 100 * (need(r, "linear") - need(r, "balanced")) for n, r in rows.items()}
-    found = [f"{name} ({points:.1f} points)" for name, points in lost.items() if points >= 0]
+def _behind(rows: Rows) -> dict[str, float]:
+    """The rows where the simpler model wins, and by how many points."""
+    lost = {name: 100 * (need(row, "linear") - need(row, "balanced")) for name, row in rows.items()}
+    return {name: points for name, points in lost.items() if points >= 0}
+
+
+def _losses(rows: Rows) -> str:
+    found = [f"{name} ({points:.1f} points)" for name, points in _behind(rows).items()]
     return f" Behind TF-IDF: {listed(found)}." if found else ""
 
 
 def _sentence(rows: Rows, shipped: Sequence[str]) -> str:
     faster = [need(row, "balanced, faster, onnx") for row in rows.values()]
     lost = [100 * (need(row, "balanced") - need(row, "full")) for row in rows.values()]
-    titles = _titles(rows)
-    behind = [name for name, row in rows.items() if need(row, "balanced") <= need(row, "linear")]
+    titles, behind = _titles(rows), _behind(rows)
     lead = [title for title in titles if title not in _titles(behind)]
     lead += [
         f"{_title(name)} as shipped" for name in shipped if name not in behind and _title(name) not in lead

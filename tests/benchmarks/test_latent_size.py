@@ -37,3 +37,7 @@ def test_more_sizes_stand_in_order_and_never_move_what_others_were_compared_with
     assert list(found) == ["rotation-2", "rotation-8", "none-3", "none-9", "none-16", "none-24"]
     with pytest.raises(RunError, match="none-33 is the best plain VAE now"):
         beside(recorded, rows(False, {33: 116.0}))
+    with pytest.raises(RunError, match="none-9 is the best plain VAE now"):
+        beside(
+            recorded, rows(False, {24: 121.0})
+        )  # measured again, it is no longer what the others were compared with
