@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from training.errors import DataError as DataError
+from training.errors import sentence as sentence
+
 Array = NDArray[Any]
 
 MAX_BYTES = 4 * 2**30  # decoded images of one data set: they are held in memory
@@ -35,10 +38,6 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no EPS: Pillow
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 TRAIN, TEST, VALIDATION = 0, 1, 2
 SPLITS = {"train": TRAIN, "test": TEST} | dict.fromkeys(("validation", "valid", "val", "dev"), VALIDATION)
-
-
-class DataError(ValueError):
-    """The data cannot be used; the message is one sentence for the person who named them."""
 
 
 @dataclass(frozen=True)
@@ -408,10 +407,6 @@ def _disk_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def sentence(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 @contextmanager
