@@ -28,6 +28,10 @@ from torch import Tensor
 
 from training.errors import DataError as DataError
 from training.errors import sentence as sentence
+from training.folders import SPLITS as SPLITS
+from training.folders import TEST as TEST
+from training.folders import TRAIN as TRAIN
+from training.folders import VALIDATION as VALIDATION
 
 Array = NDArray[Any]
 
@@ -36,8 +40,6 @@ MAX_PIXELS = 50_000_000  # one picture, checked before it is decoded
 HUB_TIMEOUT = 5.0  # seconds to find out whether the Hub answers; `datasets` alone retries for half a minute
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no EPS: Pillow would start Ghostscript
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
-TRAIN, TEST, VALIDATION = 0, 1, 2
-SPLITS = {"train": TRAIN, "test": TEST} | dict.fromkeys(("validation", "valid", "val", "dev"), VALIDATION)
 
 
 @dataclass(frozen=True)
