@@ -34,9 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"OPEN_MODELS must be one of {', '.join(sources)}, not {args.open_models!r}")
 
     gc.disable()  # until the page is served: looking through a million objects that all stay takes a sixth of the start
-    from demo.opened import policy_of
-    from demo.serve import serve
-    from demo.uploads import harden_pillow
+    from demo.models.outside import policy_of
+    from demo.server.serve import serve
+    from demo.uploads.pictures import harden_pillow
 
     harden_pillow()
     try:

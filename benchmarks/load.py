@@ -31,7 +31,7 @@ from PIL import Image, ImageDraw
 from benchmarks.claims.load import COLUMNS
 from benchmarks.serving import ROOT, Server, serving
 from benchmarks.tables import Rows, markdown, plainly, write
-from demo.passages import REVIEWS
+from demo.text.examples import REVIEWS
 from training.command import command
 from training.measure import commit, machine
 

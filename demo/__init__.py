@@ -1,3 +1,3 @@
-"""The page: one file a tab. Draws and listens; what it shows is computed by the packages."""
+"""The page: one folder a tab, the same file names in each. Draws and listens; the packages compute what it shows."""
 
 __version__ = "0.1.0"

@@ -8,27 +8,24 @@ from typing import Any
 
 import gradio as gr
 
-from demo import (
-    classify,
-    classify_text,
-    endpoints,
-    endpoints3d,
-    endpoints_classify,
-    endpoints_text,
-    evidence,
-    reading,
-    scene,
-    scene3d,
-    shapes2d,
-    shapes3d,
-    start,
-    verdict,
-    yourown,
-)
-from demo.models import Models
+from demo.classify import endpoints as endpoints_classify
+from demo.classify import scene as verdict
+from demo.classify import tab as classify
+from demo.evidence import tab as evidence
+from demo.models.registry import Models
+from demo.shapes2d import endpoints, scene
+from demo.shapes2d import tab as shapes2d
+from demo.shapes3d import endpoints as endpoints3d
+from demo.shapes3d import scene as scene3d
+from demo.shapes3d import tab as shapes3d
+from demo.start import tab as start
 from demo.tab import asked_tab
+from demo.text import endpoints as endpoints_text
+from demo.text import scene as reading
+from demo.text import tab as classify_text
 from demo.theme import CSS, theme
-from demo.uploads import MAX_TABLE_BYTES
+from demo.uploads.pictures import MAX_TABLE_BYTES
+from demo.yourown import tab as yourown
 from weights import WeightsError
 
 TABS = ("start", "shapes2d", "shapes3d", "classify", "text", "evidence", "yourown")
@@ -89,7 +86,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme(),
         "css_paths": [CSS],
         "show_error": False,
-        "max_file_size": MAX_TABLE_BYTES,  # of an upload; demo.uploads holds the rest to less
+        "max_file_size": MAX_TABLE_BYTES,  # of an upload; demo.uploads.pictures holds the rest to less
         "enable_monitoring": False,
         "ssr_mode": False,
         "footer_links": ["api"],

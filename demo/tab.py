@@ -10,12 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from demo import steering
-from demo.models import Kind, Loaded, Models
-from demo.opened import label
-from demo.steering import MAX_SEED, Scene, next_seed
+from demo.models.outside import label
+from demo.models.registry import Kind, Loaded, Models
+from demo.shapes import steering
+from demo.shapes.steering import MAX_SEED, Scene, next_seed
 from demo.theme import read
-from demo.uploads import UploadError, read_choice, read_integer
+from demo.uploads.pictures import UploadError, read_choice, read_integer
 from weights import WeightsError
 
 logger = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
 
 
 def test_every_package_is_copied_that_the_page_may_import() -> None:
-    (listed,) = re.findall(r"^packages = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    packages = set(re.findall(r'"(\w+)"', listed))
+    (listed,) = re.findall(r"^include = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    packages = set(re.findall(r'"(\w+)\*"', listed))
     assert packages == set(COPIED) - {"app.py", "requirements.txt"}
 
 

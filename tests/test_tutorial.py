@@ -76,10 +76,10 @@ def test_every_block_is_of_a_kind_that_is_run_or_shown() -> None:
     ("name", "tab"), [("letters", "shapes2d"), ("stripes", "classify"), ("reviews", "text")]
 )
 def test_it_runs_as_written_and_its_models_open_on_the_page(finished: Path, name: str, tab: str) -> None:
-    from demo.models import Models
-    from demo.opened import Policy
-    from demo.views_yourown import card
-    from demo.yourown import YourOwn
+    from demo.models.outside import Policy
+    from demo.models.registry import Models
+    from demo.yourown.tab import YourOwn
+    from demo.yourown.views import card
 
     models = Models(Policy("all", at_home=True))
     found = YourOwn(models)._open(f"runs/{name}")

@@ -32,8 +32,8 @@ class Found(NamedTuple):
 
 def _mesh(kind: str) -> Callable[[bytes], object]:
     from affinevae import solid
-    from demo import mesh_child
-    from demo.uploads import UploadError
+    from demo.uploads import mesh_child
+    from demo.uploads.pictures import UploadError
 
     def read(data: bytes) -> object:
         try:
@@ -47,7 +47,7 @@ def _mesh(kind: str) -> Callable[[bytes], object]:
 
 
 def _table(data: bytes) -> object:
-    from demo.uploads import read_table_file
+    from demo.uploads.pictures import read_table_file
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
@@ -61,7 +61,8 @@ def _table(data: bytes) -> object:
 
 def readers() -> dict[str, Callable[[bytes], object]]:
     """Every reader by name; a name of a mesh is its kind."""
-    from demo import mesh_child, uploads
+    from demo.uploads import mesh_child
+    from demo.uploads import pictures as uploads
 
     text: dict[str, Callable[[str], object]] = {
         "text": uploads.read_text,
@@ -86,7 +87,7 @@ def _serve(connection: Connection) -> None:
     warnings.simplefilter("ignore")
     import pandas  # noqa: F401 - before the limit
 
-    from demo.uploads import UploadError
+    from demo.uploads.pictures import UploadError
 
     known = readers()
     known["table"](b"text\na\n")

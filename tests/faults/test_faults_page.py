@@ -20,28 +20,25 @@ from hypothesis import strategies as st
 from tiny_weights import MODEL, SOLID, TINY_CNN, TINY_TEXT, front, write_weights
 
 from benchmarks.serving import Server, serving
-from demo import (
-    classify,
-    classify_text,
-    endpoints,
-    endpoints3d,
-    endpoints_text,
-    evidence,
-    mesh_parent,
-    reading,
-    scene,
-    scene3d,
-    shapes2d,
-    start,
-    verdict,
-    views_classify,
-    views_text,
-)
-from demo.models import Models
-from demo.readers import Reader
+from demo.classify import scene as verdict
+from demo.classify import tab as classify
+from demo.classify import views as views_classify
+from demo.evidence import tab as evidence
+from demo.models.reader import Reader
+from demo.models.registry import Models
+from demo.shapes2d import endpoints, scene
+from demo.shapes2d import tab as shapes2d
+from demo.shapes3d import endpoints as endpoints3d
+from demo.shapes3d import scene as scene3d
+from demo.start import tab as start
+from demo.start.views import said
 from demo.tab import ModelTab
-from demo.uploads import UploadError, read_shape_file
-from demo.views_start import said
+from demo.text import endpoints as endpoints_text
+from demo.text import scene as reading
+from demo.text import tab as classify_text
+from demo.text import views as views_text
+from demo.uploads import mesh_parent
+from demo.uploads.pictures import UploadError, read_shape_file
 from textclf import TextClassifier
 from textclf.export import export
 from weights import WeightsError

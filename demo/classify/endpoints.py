@@ -1,0 +1,50 @@
+"""What programs can ask of the page about pictures to classify; see :mod:`demo.shapes2d.endpoints`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from demo.classify import scene as verdict
+from demo.models.registry import Classifier, Models
+from demo.shapes2d.endpoints import refusing
+from demo.uploads.pictures import read_image_file
+
+
+def build(models: Models) -> None:
+    """The endpoint of classifiers, inside an open ``gr.Blocks``."""
+
+    def classify_image(image: str, model: str) -> dict[str, Any]:
+        """Say what is in a picture, with a compact network.
+
+        Returns the five likeliest classes with their probabilities, all classes, whether the picture is like the
+        training ones (in_scope), the milliseconds of one answer on this machine (median, one thread), and the
+        network's parameters and multiply-accumulates.
+
+        Args:
+            image: a PNG, JPEG, WebP, GIF or BMP file; its middle is scaled to what the network expects.
+            model: a name from list_models whose kind is classifier.
+        """
+        return refusing(lambda: _classify(models.classifier(model), image))
+
+    with gr.Column(visible=False):
+        asked = [gr.File(type="filepath", label="image"), gr.Textbox("cnn-cifar10", label="model")]
+        gr.Button().click(
+            classify_image, asked, gr.JSON(label="answer"), api_name="classify_image",
+            concurrency_id="classify", concurrency_limit=2,
+        )  # fmt: skip
+
+
+def _classify(loaded: Classifier, path: str | None) -> dict[str, Any]:
+    if not path:
+        raise ValueError("There is no picture: send a file as image.")
+    net = loaded.compact
+    image = net.model.prepare([read_image_file(path)])
+    (time,) = verdict.milliseconds([net], image)
+    answer = verdict.answer(net, image)
+    return verdict.as_json(loaded.name, answer) | {
+        "milliseconds": round(time, 3),
+        "parameters": net.parameters,
+        "macs": net.macs,
+    }

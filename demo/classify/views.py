@@ -1,0 +1,309 @@
+"""What the components of the tab "Classify an image" are given: plain values with pictures as data URLs."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from benchmarks.claims.tied_networks import SHIPPED
+from classifiers.anatomy import Layer, kernels, shared_kernels, tied_layers
+from classifiers.images import as_rgb
+from demo.classify import examples as photos
+from demo.classify import scene as verdict
+from demo.classify.scene import Verdict, percent
+from demo.classify.treemap import treemap
+from demo.costs import plain_row, row
+from demo.models.registry import Classifier, Net
+from demo.shapes2d.views import data_url, png
+from demo.timing import RUNS
+from demo.uploads.pictures import UploadError
+
+SHOWN = 608  # pixels of a picture on the page
+SIDE = 8  # filters and channels of a kernel that are drawn
+SHARED, COLUMNS = 128, 16  # kernels drawn at most, and in a row
+MAP = (100.0, 62.0)  # of a treemap
+# Diverging, and told apart by the colour-blind: blue, white, orange.
+NEGATIVE, ZERO, POSITIVE = (29, 94, 170), (246, 246, 244), (194, 87, 12)
+CELL, GAP = 8, 5  # pixels of a weight, and between kernels
+
+TIES = {
+    "blueprint": "each filter stores one kernel and weighs it for every input channel",
+    "decoupled": "each filter stores a few kernels and weighs each of them for every input channel",
+    "channel_group": "the input channels of a group share a kernel",
+    "block": "blocks of channels share one thin kernel, and between blocks there is nothing",
+    "kronecker": "blocks of channels share one small kernel, weighed from block to block",
+    "kernel_bank": "every kernel is mixed from a small bank",
+    "filter_tile": "whole filters are used more than once",
+}
+
+
+# ---- the answer ----
+
+
+def photo(seen: Verdict, loaded: Classifier) -> dict[str, Any]:
+    """The picture as it came, cut as the networks cut it, and the examples."""
+    clothes = verdict.wears_clothes(loaded)
+    return {
+        "picture": shown(seen.picture),
+        "examples": [
+            {"name": name, "url": shown(photos.example(clothes, i))}
+            for i, name in enumerate(photos.names(clothes))
+        ],
+    }
+
+
+def shown(picture: Image.Image) -> str:
+    """The middle square of a picture as a data URL; a small one without loss, so that its pixels stay pixels."""
+    side = min(*picture.size, SHOWN)
+    square = ImageOps.fit(as_rgb(picture), (side, side))
+    file, small = io.BytesIO(), side < photos.SIDE
+    square.save(file, "PNG") if small else square.save(file, "JPEG", quality=88)
+    return data_url(file.getvalue(), "image/png" if small else "image/jpeg")
+
+
+def answers(seen: Verdict, loaded: Classifier) -> dict[str, Any]:
+    """What the networks see and say."""
+    size = seen.image.shape[-1]
+    return {
+        "words": verdict.words(seen),
+        "in_scope": seen.in_scope,
+        "sees": png(seen.image[0]),
+        "size": f"{size} x {size} pixels",
+        "nets": [
+            {
+                "title": _title(net, loaded),
+                "network": net.model.config.network,
+                "top": [{"name": n, "p": p, "words": percent(p)} for n, p in said.top()],
+            }
+            for net, said in zip(loaded.nets, seen.answers, strict=True)
+        ],
+    }
+
+
+def _title(net: Net, loaded: Classifier) -> str:
+    if loaded.dense is None:
+        return "The network"
+    return "Compact" if net is loaded.compact else "Dense twin"
+
+
+def costs(loaded: Classifier, times: Sequence[float] | None) -> dict[str, Any]:
+    """What an answer takes: time, where it has been measured, work, memory; and how often the answer is right."""
+    nets = loaded.nets
+    engines = " and ".join(dict.fromkeys(net.model.engine for net in nets))
+    timed = "Time on this machine", f"median of {RUNS}, one thread, {engines}"
+    rows = [
+        row(*timed, times, "{:.2f} ms".format, "faster", "slower")
+        if times
+        else plain_row(*timed, ["measuring …"] * len(nets)),
+        row("Parameters", "", [net.parameters for net in nets], "{:,}".format),
+        row("Multiply-accumulates", "one picture", [net.macs for net in nets], lambda n: f"{n / 1e6:.1f} M"),
+        row(
+            "On disk",
+            "weights",
+            [net.bytes for net in nets],
+            lambda n: f"{n / 1e3:,.0f} kB",
+            "smaller",
+            "larger",
+        ),
+    ]
+    right = [net.test.get("accuracy") for net in nets]
+    if any(isinstance(share, float) for share in right):
+        count = nets[0].test.get("n")
+        values = [f"{100 * share:.1f} %" if isinstance(share, float) else "?" for share in right]
+        rows.append(
+            plain_row("Accuracy", f"{count:,} test pictures" if isinstance(count, int) else "", values)
+        )
+    titles = [_title(net, loaded) for net in nets]
+    return {"titles": titles, "rows": rows, "versus": "The compact one is"}
+
+
+# ---- the networks ----
+
+
+def kernel_layers(loaded: Classifier) -> dict[str, Any]:
+    """The layers whose kernels can be looked at, the middle one drawn."""
+    names = tied_layers(loaded.compact.model)
+    if not names:
+        return {"model": loaded.name, "layers": []}
+    middle = names[len(names) // 2]
+    layers = [
+        {"name": layer.name, "words": f"{layer.name}: {layer.kind}, {layer.tie}"}
+        for layer in loaded.compact.layers
+        if layer.name in names
+    ]
+    return {"model": loaded.name, "layers": layers, "drawn": draw_layer(loaded, middle)}
+
+
+def draw_layer(loaded: Classifier, name: str) -> dict[str, Any]:
+    """The kernels that a tied layer stores, what they make in full, and the dense twin's in the same place.
+
+    Raises:
+        UploadError: there is no such layer.
+    """
+    model = loaded.compact.model
+    if name not in tied_layers(model):
+        raise UploadError("The compact network has no tied layer of that name.")
+    tied = _layer(loaded.compact, name)
+    stored = shared_kernels(model, name)
+    twin = _layer(loaded.dense, name) if loaded.dense else None
+    family = str(tied and tied.tie).partition("-")[0]
+    return {
+        "layer": name,
+        "shared": kernel_sheet(_each_its_own(stored[:SHARED]), min(COLUMNS, len(stored))),
+        "count": f"{min(SHARED, len(stored))} of {len(stored)}" if len(stored) > SHARED else str(len(stored)),
+        "tie": f"{tied.tie if tied else ''}: {TIES.get(family, 'kernels are shared')}",
+        "numbers": _numbers(tied, twin),
+        "tied": _grid(kernels(model, name)),
+        "dense": _grid(kernels(loaded.dense.model, name)) if loaded.dense and twin else None,
+    }
+
+
+def _layer(net: Net, name: str) -> Layer | None:
+    """None where the network has none, or one of another kind in its place: twins need not be of one shape."""
+    return next(
+        (layer for layer in net.layers if layer.name == name and layer.kind not in ("linear", "norm")), None
+    )
+
+
+def _numbers(tied: Layer | None, dense: Layer | None) -> str:
+    if tied is None:
+        return ""
+    words = f"{tied.parameters:,} numbers"
+    return f"{words} in place of {dense.parameters:,}." if dense else f"{words}."
+
+
+def _grid(found: Tensor) -> str:
+    """The first filters (rows) and channels (columns) of (O, I, k, k); of one channel each, filters only."""
+    if found.shape[1] == 1:
+        return kernel_sheet(_each_its_own(found[: SIDE**2, 0]), SIDE)
+    corner = found[:SIDE, :SIDE]
+    scaled = corner / corner.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-12)
+    return kernel_sheet(scaled.flatten(0, 1), corner.shape[1])
+
+
+def _each_its_own(tiles: Tensor) -> Tensor:
+    return tiles / tiles.abs().amax((1, 2), keepdim=True).clamp_min(1e-12)
+
+
+def kernel_sheet(tiles: Tensor, columns: int) -> str:
+    """Kernels (n, k, k) in [-1, 1], ``columns`` in a row, as a picture with a transparent ground."""
+    k, rows = tiles.shape[-1], math.ceil(len(tiles) / columns)
+    step = k * CELL + GAP
+    sheet = torch.zeros(rows * step - GAP, columns * step - GAP, 4)
+    for i, tile in enumerate(colours(tiles).repeat_interleave(CELL, 1).repeat_interleave(CELL, 2)):
+        y, x = i // columns * step, i % columns * step
+        sheet[y : y + k * CELL, x : x + k * CELL, :3] = tile
+        sheet[y : y + k * CELL, x : x + k * CELL, 3] = 1
+    file = io.BytesIO()
+    Image.fromarray((sheet * 255).round().byte().numpy(), "RGBA").save(file, "PNG")
+    return data_url(file.getvalue())
+
+
+def colours(weights: Tensor) -> Tensor:
+    """Weights in [-1, 1] as RGB in [0, 1], (..., 3): white at zero, and as far from it either way."""
+    ends = torch.tensor([NEGATIVE, ZERO, POSITIVE]) / 255
+    share = weights.abs().clamp(0, 1)[..., None]
+    return ends[1] + share * (torch.where(weights[..., None] < 0, ends[0], ends[2]) - ends[1])
+
+
+def parts(loaded: Classifier) -> list[dict[str, Any]]:
+    """Where the parameters sit: a treemap of each network, the dense one with the compact one's size in it."""
+    whole = loaded.compact.parameters
+    return [
+        {
+            "title": _title(net, loaded),
+            "total": net.parameters,
+            "size": list(MAP),
+            "inside": whole / net.parameters
+            if net is not loaded.compact and whole < net.parameters
+            else None,
+            "parts": _parts(net),
+        }
+        for net in loaded.nets
+    ]
+
+
+def _parts(net: Net) -> list[dict[str, Any]]:
+    places = treemap([layer.parameters for layer in net.layers], *MAP)
+    return [
+        {
+            "name": layer.name,
+            "kind": layer.kind,
+            "tie": layer.tie,
+            "parameters": layer.parameters,
+            "macs": layer.macs,
+            "place": [round(v, 3) for v in place],
+        }
+        for layer, place in zip(net.layers, places, strict=True)
+    ]
+
+
+FIELDS = ("parameters", "macs", "accuracy")
+AXES = [
+    {"field": "parameters", "label": "parameters", "unit": "parameters", "short": "parameters"},
+    {
+        "field": "macs",
+        "label": "multiply-accumulates",
+        "unit": "multiply-accumulates",
+        "short": "multiply-accumulates",
+    },
+    {
+        "field": "latency_ms",
+        "label": "time",
+        "unit": "milliseconds, one picture, one thread",
+        "short": "ms",
+    },
+]
+KEY = [
+    {"kind": "main", "label": "tied"},
+    {"kind": "other", "label": "dense"},
+    {"kind": "published", "label": "published, lossless CIFAR-10"},
+]
+
+
+def front(loaded: Classifier) -> dict[str, Any]:
+    """The networks that this one was chosen from; no points where nobody measured them."""
+    found = loaded.front or {}
+    points = found.get("points")
+    usable = [point for point in points if _usable(point)] if isinstance(points, list) else []
+    data = f" {found['data']}, test pictures." if found.get("data") else ""
+    return {
+        "lead": f"Every network that was tried: how often it is right, and what it takes.{data}",
+        "points": [{**point, "kind": _kind(point)} for point in usable],
+        "chosen": [f"{net.model.config.network}{which}" for net in loaded.nets for which in ("", SHIPPED)],
+        "axes": AXES,
+        "key": KEY,
+    }
+
+
+def _kind(point: dict[str, Any]) -> str:
+    return "published" if point.get("published") else "main" if point.get("tied") else "other"
+
+
+def _usable(point: Any) -> bool:
+    named = isinstance(point, dict) and isinstance(point.get("network"), str)
+    return named and all(isinstance(point.get(f), (int, float)) and point[f] > 0 for f in FIELDS)
+
+
+# ---- what one can take away ----
+
+
+def keep(seen: Verdict) -> dict[str, Any]:
+    """The answer, what the networks saw, and a link."""
+    answer = json.dumps(verdict.as_json(seen.model, seen.answers[0]), indent=2)
+    files = [
+        {
+            "name": "answer.json",
+            "label": "Answer (JSON)",
+            "url": data_url(answer.encode(), "application/json"),
+        },
+        {"name": "seen.png", "label": "What the networks see (PNG)", "url": png(seen.image[0])},
+    ]
+    return {"files": files, "query": verdict.as_query(seen)}

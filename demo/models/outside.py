@@ -1,0 +1,186 @@
+"""Models from outside of ``weights/``: who may open which, where they are found, and what is checked before one loads.
+
+A public page must not let its visitors read the server's disk or fill it, so the page's owner decides: nothing,
+repositories of the Hub, or folders of this machine too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from classifiers import create_network
+from demo.uploads.pictures import UploadError
+from demo.yourown.commands import quotable
+from training.measure import parameters
+from weights import WeightsError
+from weights.checkpoint import CARD, CONFIG, METRICS, WEIGHTS, one_line, parameter_count, read_config
+from weights.hub import fetch
+from weights.pretrained import REPO
+
+Sources = Literal["none", "hub", "all"]
+AnyKind = Literal["image", "shape", "classifier", "text"]
+TABS: dict[AnyKind, str] = {
+    "image": "shapes2d",
+    "shape": "shapes3d",
+    "classifier": "classify",
+    "text": "text",
+}
+MAX_BYTES = 500_000_000  # of a model; float16 BERT-large has 670 MB
+MAX_CONFIG_BYTES = 2_000_000
+# No ONNX graph of a stranger: it need not be what the weights say, and it is a program of its own.
+FETCHED = (CONFIG, WEIGHTS, METRICS, CARD, "map.safetensors", "front.json")
+HUB = re.compile(rf"({REPO.pattern})(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?")
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What visitors may open.
+
+    Args:
+        sources: nothing, repositories of the Hub ("hub"), or any folder as well ("all").
+        at_home: only who sits at this machine; the token that is stored here is then theirs.
+    """
+
+    sources: Sources = "none"
+    at_home: bool = False
+
+    def allows(self, headers: Mapping[str, str]) -> Sources:
+        """What the sender of a request may open."""
+        return self.sources if not self.at_home or is_local(headers) else "none"
+
+
+def policy_of(asked: Sources | None, host: str, share: bool) -> Policy:
+    """What the owner asked for; where they said nothing, everything for themselves on the loopback, else nothing."""
+    if asked is not None:
+        return Policy(asked)
+    return Policy("all", at_home=True) if host in LOOPBACK and not share else Policy()
+
+
+def is_local(headers: Mapping[str, str]) -> bool:
+    """Whether a request was made to this very machine by name, and not passed on by a proxy that says so."""
+    host = re.sub(r":\d+$", "", headers.get("host", ""))
+    return host in LOOPBACK and not any(headers.get(name) for name in FORWARDED)
+
+
+class Found(NamedTuple):
+    """A model that can be loaded: what links call it, its folder, its kind."""
+
+    name: str
+    folder: Path
+    kind: AnyKind
+
+
+def find(asked: object, policy: Policy) -> Found:
+    """The model of a folder, or of ``OWNER/NAME[@REVISION]`` on the Hub, which is fetched.
+
+    Raises:
+        UploadError: it was not said in a way that this page allows.
+        WeightsError: there is none, the Hub cannot be reached, or it is not a model of ours; one sentence.
+    """
+    text = quotable(asked, "The model")
+    hub = HUB.fullmatch(text)
+    if policy.sources == "all" and (folder := _folder(text)) is not None:
+        return Found(str(folder), folder, kind_of(folder))
+    if hub and policy.sources != "none":
+        token = None if policy.at_home else False
+        folder = fetch(hub[1], hub[2], token=token, files=FETCHED, most=MAX_BYTES)
+        with called(text, folder):
+            return Found(text, folder, kind_of(folder))
+    if policy.sources == "all":
+        raise UploadError(
+            f"There is no folder {text!r}: write a model's folder, or OWNER/NAME of one on the Hub."
+        )
+    raise UploadError("Write OWNER/NAME of a model on the Hub, with @REVISION behind it if you like.")
+
+
+@contextmanager
+def called(name: str, folder: Path) -> Iterator[None]:
+    """What is wrong with a model is said under its name: where this machine keeps it is nobody's business."""
+    try:
+        yield
+    except WeightsError as error:
+        raise WeightsError(str(error).replace(str(folder), name)) from error
+
+
+def _folder(text: str) -> Path | None:
+    """The folder of that name, or that the named file lies in."""
+    path = Path(text).expanduser()
+    try:
+        path = path.parent if path.name in (CONFIG, WEIGHTS) else path
+        return path.resolve() if path.is_dir() else None
+    except (OSError, RuntimeError):  # a name too long, a link that leads to itself
+        return None
+
+
+def kind_of(folder: Path) -> AnyKind:
+    """What a folder holds, from its config and the header of its weights; raises as :func:`find`."""
+    for file, most in ((CONFIG, MAX_CONFIG_BYTES), (WEIGHTS, MAX_BYTES)):
+        path = folder / file
+        if path.exists() and not path.is_file():
+            raise WeightsError(f"{path} is not a file")
+        if path.is_file() and path.stat().st_size > most:
+            raise WeightsError(
+                f"{path} is larger than {most / 1e6:g} MB: put the model into weights/ instead"
+            )
+    library, config = read_config(folder)
+    try:
+        kind = _kind(str(library), config)
+        if (folder / WEIGHTS).is_file() and _claims(kind, config) > 2 * parameter_count(folder):
+            raise WeightsError(f"{folder / CONFIG} describes a larger network than {WEIGHTS} holds")
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
+        raise WeightsError(f"{folder / CONFIG} describes no model ({one_line(error)})") from error
+    return kind
+
+
+def _kind(library: str, config: Mapping[str, Any]) -> AnyKind:
+    if library == "affinevae":
+        if config["group"] == "none":
+            raise WeightsError("A plain VAE has no orientation to show: call it vae-NAME and put it into weights/, "
+                               "to compare affinevae-NAME with it")  # fmt: skip
+        return "shape" if len(config["size"]) == 3 else "image"
+    kinds: dict[str, AnyKind] = {"classifiers": "classifier", "textclf": "text"}
+    if library not in kinds:
+        shown = "affinevae, classifiers and textclf"
+        raise WeightsError(f"It is a model of {library[:40]}: this page shows those of {shown}")
+    return kinds[library]
+
+
+def _claims(kind: AnyKind, config: Mapping[str, Any]) -> float:
+    """Numbers that the network will at least need: it is built before its weights can be compared with it."""
+    if kind == "classifier":
+        with torch.device("meta"):
+            return parameters(
+                create_network(config["network"], len(config["classes"]), int(config["channels"]))
+            )
+    products: tuple[tuple[str, ...], ...] = {
+        "text": (
+            ("vocabulary", "hidden"),
+            ("layers", "hidden", "hidden"),
+            ("layers", "hidden", "intermediate"),
+        ),
+    }.get(kind, (("blocks", "width", "width"), ("features", "width")))
+    return max(math.prod(float(config[name]) for name in names) for names in products)
+
+
+def as_arguments(name: str) -> str:
+    """What ``from_pretrained`` is called with for a model that links call so, in Python."""
+    hub = HUB.fullmatch(name)
+    if hub and hub[2]:
+        return f"{json.dumps(hub[1])}, revision={json.dumps(hub[2])}"
+    return json.dumps(name, ensure_ascii=False)
+
+
+def label(name: str) -> str:
+    """How a picker calls a model: the last part of a path."""
+    return name if HUB.fullmatch(name) else Path(name).name

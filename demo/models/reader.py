@@ -1,0 +1,106 @@
+"""A text classifier as the page uses it: where its slider can stand, and what was measured of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from demo.uploads.pictures import UploadError
+from textclf import PlanFacts, TextClassifier
+from textclf.bottleneck import Plan
+from textclf.engine import Run, graph_path
+from textclf.model import Engine
+
+USUAL = "balanced"  # the plan that a visitor sees first
+ENGINES = {"onnx": "ONNX Runtime", "torch": "PyTorch"}
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where the slider can stand: a plan with its names, of which there are several where a search found the same."""
+
+    names: tuple[str, ...]
+    facts: PlanFacts
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+    @property
+    def factors(self) -> Plan:
+        return self.facts.factors
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """A text classifier; ``metrics`` as its folder holds them, empty where it was never measured."""
+
+    name: str
+    model: TextClassifier
+    metrics: Mapping[str, Any]
+
+    @cached_property
+    def stops(self) -> tuple[Stop, ...]:
+        """Its plans, each once: the full one first, the fastest last."""
+        plans = self.model.plans
+        names: dict[Plan, list[str]] = {}
+        for name, facts in plans.items():
+            names.setdefault(facts.factors, []).append(name)
+        stops = [Stop(tuple(found), plans[found[0]]) for found in names.values()]
+        timed = all(stop.facts.latency_ms for stop in stops)
+
+        def speed(stop: Stop) -> tuple[bool, float]:
+            slots = float(sum(stop.facts.lengths))
+            return "full" not in stop.names, -(stop.facts.latency_ms or slots if timed else slots)
+
+        return tuple(sorted(stops, key=speed))
+
+    @property
+    def full(self) -> Stop:
+        return self.stop("full")
+
+    def stop(self, plan: str) -> Stop:
+        """The stop of a plan; the usual plan is the full one where nobody searched.
+
+        Raises:
+            UploadError: there is no plan of that name.
+        """
+        known = [name for stop in self.stops for name in stop.names]
+        wanted = "full" if plan == USUAL and USUAL not in known else plan
+        found = next((stop for stop in self.stops if wanted in stop.names), None)
+        if found is None:
+            raise UploadError(f"The plan must be one of {', '.join(known)}.")
+        return found
+
+    @cached_property
+    def engine(self) -> Engine:
+        """ONNX Runtime where every plan was exported: plans are compared in the same engine only."""
+        folder = self.model.folder
+        exported = folder is not None and all(
+            graph_path(folder, stop.name, "float32").is_file() for stop in self.stops
+        )
+        return "onnx" if exported else "torch"
+
+    def run(self, stop: Stop) -> Run:
+        """A plan as a function, on one thread."""
+        return self.model.runner(stop.name, self.engine, threads=1)
+
+    @cached_property
+    def _counted(self) -> dict[tuple[Plan, int], int]:
+        return {}
+
+    def macs(self, stop: Stop, tokens: int) -> int:
+        """Multiply-accumulates of a text of so many tokens; counted by running it, so once for each length."""
+        counted = stop.factors, tokens
+        if counted not in self._counted:
+            self._counted[counted] = self.model.macs(stop.factors, tokens)
+        return self._counted[counted]
+
+    def section(self, *path: str) -> dict[str, Any]:
+        """A part of the metrics; empty where it is missing or something else."""
+        found: Any = self.metrics
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return dict(found) if isinstance(found, Mapping) else {}

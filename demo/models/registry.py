@@ -1,0 +1,283 @@
+"""The models behind the page: found in the weights, loaded once when first asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+
+from affinevae import AffineVAE
+from affinevae.explore import DEFAULT_FILL, Map, read_map, typical_fill
+from classifiers import CompactCNN
+from classifiers.anatomy import Layer, layers
+from demo.models.outside import AnyKind, Found, Policy, called, find
+from demo.models.reader import Reader
+from textclf import TextClassifier
+from training.measure import macs, parameters
+from weights import WeightsError, available, folder, locate
+from weights.catalog import local, package_of
+from weights.checkpoint import METRICS, WEIGHTS, belonging, read_config, read_json
+
+Kind = Literal["image", "shape"]  # 2D, 3D
+KINDS: dict[int, Kind] = {2: "image", 3: "shape"}
+DENSE = "-dense"  # what a dense twin's name ends in
+FRONT = "front.json"
+MOST_OPENED = 4  # models from outside of the weights that are kept
+T = TypeVar("T")
+Stamp = tuple[tuple[str, int, int, int], ...]  # name, time, bytes and number of each file
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model with what belongs to it: its map and plain counterpart where there are any, its framing in 2D."""
+
+    name: str
+    model: AffineVAE
+    plain: AffineVAE | None
+    map: Map | None
+    fill: float
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A classifier with what was counted and measured of it."""
+
+    name: str
+    model: CompactCNN
+    parameters: int
+    macs: int  # of one picture
+    bytes: int  # of the weights on disk
+    layers: tuple[Layer, ...]
+    test: dict[str, Any]  # of its metrics; empty where it was never evaluated
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A compact network, its dense twin and the front of networks that it was chosen from, where there are any."""
+
+    name: str
+    compact: Net
+    dense: Net | None
+    front: dict[str, Any] | None
+
+    @property
+    def nets(self) -> tuple[Net, ...]:
+        return (self.compact, self.dense) if self.dense else (self.compact,)
+
+
+class Models:
+    """Thread-safe: two visitors who ask for the same model wait for one load.
+
+    A folder whose weights were replaced is loaded again, so a retrained model shows without a restart.
+
+    Args:
+        policy: what may be opened besides the models in the weights; nothing if left out.
+    """
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self._lock = threading.Lock()
+        self._loading: dict[str, threading.Lock] = {}
+        self._loaded: dict[str, tuple[Stamp, Any]] = {}
+        self._opened: OrderedDict[str, Found] = OrderedDict()  # the one used longest ago first
+
+    def loaded(self) -> list[str]:
+        """Sorted names of the models in the weights that are in memory; what a visitor opened is theirs."""
+        return sorted(name for name in self._loaded.copy() if name not in self._opened)
+
+    def names(self, kind: Kind = "image") -> list[str]:
+        """Names that the tab of that kind can show: those with a pose."""
+        return [name for name in available_here("affinevae") if _kind(name) == kind]
+
+    def get(self, name: str, kind: Kind = "image") -> Loaded:
+        """The model of that name and kind.
+
+        Raises:
+            WeightsError: it is not in the weights, nor opened, or damaged; one sentence.
+        """
+        return self._once(name, kind, self.names(kind), (name,), _load)
+
+    def classifiers(self) -> list[str]:
+        """Names of the classifiers; a dense twin is shown beside its compact network only."""
+        found = available_here("classifiers")
+        return [n for n in found if not (n.endswith(DENSE) and n.removesuffix(DENSE) in found)]
+
+    def classifier(self, name: str) -> Classifier:
+        """The classifier of that name with its twin; raises as :meth:`get`."""
+        return self._once(name, "classifier", self.classifiers(), (name, f"{name}{DENSE}"), _load_classifier)
+
+    def readers(self) -> list[str]:
+        """Names of the text classifiers."""
+        return available_here("textclf")
+
+    def reader(self, name: str) -> Reader:
+        """The text classifier of that name; raises as :meth:`get`."""
+        return self._once(name, "text", self.readers(), (name,), _load_reader)
+
+    def open(self, asked: object, policy: Policy) -> Found:
+        """Load a model from outside of the weights; afterwards its name is one for :meth:`get` and its like.
+
+        The ``MOST_OPENED`` that were used last are kept.
+
+        Raises:
+            UploadError, WeightsError: see ``demo.models.outside.find``; or it cannot be loaded.
+        """
+        found = find(asked, policy)
+        with called(found.name, found.folder):
+            stamp, loaded = _stamp(found.folder), LOADERS[found.kind](found.name, found.folder)
+        with self._lock:  # now that nothing can go wrong: one of that name is there until then
+            self._opened[found.name], self._loaded[found.name] = found, (stamp, loaded)
+            self._opened.move_to_end(found.name)
+            while len(self._opened) > MOST_OPENED:
+                forgotten, _ = self._opened.popitem(last=False)
+                self._loaded.pop(forgotten, None)
+        return found
+
+    def opened(self, name: object, kind: AnyKind | None = None) -> Found | None:
+        """What was opened under that name, and is of that kind, if any."""
+        with self._lock:
+            found = self._opened.get(name) if isinstance(name, str) else None
+            if found is None or kind not in (None, found.kind):
+                return None
+            self._opened.move_to_end(found.name)
+            return found
+
+    def guests(self) -> list[Found]:
+        """What was opened and is kept, the one used longest ago first."""
+        with self._lock:
+            return list(self._opened.values())
+
+    def _once(
+        self,
+        name: str,
+        kind: AnyKind,
+        known: Sequence[str],
+        made_of: Sequence[str],
+        load: Callable[[str, str | Path], T],
+    ) -> T:
+        guest = self.opened(name, kind)
+        if guest is None and name not in known:
+            listed = ", ".join(known) or "none yet"
+            raise WeightsError(f"There is no model called {str(name)[:60]!r} here: choose one of {listed}.")
+        with self._lock:
+            loading = self._loading.setdefault(name, threading.Lock())
+        # One lock a name: a slow load, or a download, holds up nobody who asks for another model.
+        with loading:
+            places = [guest.folder] if guest else map(folder, made_of)
+            stamp = tuple(chain.from_iterable(map(_stamp, places)))
+            if name not in self._loaded or self._loaded[name][0] != stamp:
+                self._loaded[name] = (stamp, load(name, guest.folder if guest else name))
+            found: T = self._loaded[name][1]
+            return found
+
+
+def available_here(package: str) -> list[str]:
+    """With a damaged catalogue the folders that are here; whoever loads one of them is told what is wrong."""
+    try:
+        return available(package)
+    except WeightsError as error:
+        logger.warning("only the local models: %s", error)
+        return [name for name in local() if package_of(name) == package]
+
+
+def _kind(name: str) -> Kind | None:
+    """None for a plain model: the page shows it beside its counterpart only."""
+    try:
+        config = read_config(folder(name))[1]
+    except WeightsError:  # only on the Hub so far, where the names are the catalogue's
+        return None if name.startswith("vae-") else "shape" if "modelnet" in name else "image"
+    return None if config.get("group") == "none" else KINDS.get(len(config.get("size", ())))
+
+
+def _stamp(place: Path) -> Stamp:
+    """Of every file that belongs to the model: a clock that was set back must not hide a new one."""
+    try:
+        found = [entry for entry in os.scandir(place) if belonging([entry.name])]
+        states = [(entry.name, entry.stat()) for entry in found]
+    except OSError:  # only on the Hub so far, or being replaced just now
+        return ()
+    return tuple(sorted((file, state.st_mtime_ns, state.st_size, state.st_ino) for file, state in states))
+
+
+def _load(name: str, place: str | Path) -> Loaded:
+    """A model of that name from a folder, or from wherever the name leads; so do its like."""
+    model = AffineVAE.from_pretrained(place)
+    layout = _map(place, model.config.latent_dim)
+    if model.config.dims == 3:  # its tab compares with nothing and frames nothing
+        return Loaded(name, model, None, layout, DEFAULT_FILL)
+    twin = name.removeprefix("affine")
+    plain = AffineVAE.from_pretrained(twin) if twin != name and twin in available("affinevae") else None
+    if plain is not None and plain.config.size != model.config.size:
+        plain = None
+    return Loaded(name, model, plain, layout, typical_fill(model, layout and layout.z))
+
+
+def _map(place: str | Path, latent_dim: int) -> Map | None:
+    """None also for a damaged map: the model is shown without one."""
+    try:
+        return read_map(locate(place, local_files_only=True)[0], latent_dim)
+    except ValueError as error:
+        logger.warning("no map: %s", error)
+        return None
+
+
+def _load_classifier(name: str, place: str | Path) -> Classifier:
+    compact = _net(name, place)
+    return Classifier(name, compact, _twin(compact), _optional_json(place, FRONT))
+
+
+def _twin(compact: Net) -> Net | None:
+    """None also for half a checkpoint, and for one that answers otherwise: the compact network is shown alone."""
+    name = f"{compact.name}{DENSE}"
+    try:
+        dense = _net(name, name) if name in available("classifiers") else None
+    except WeightsError as error:
+        logger.warning("no twin: %s", error)
+        return None
+    return dense if dense and _answers(dense) == _answers(compact) else None
+
+
+def _answers(net: Net) -> tuple[Any, ...]:
+    """Networks that differ here cannot be asked about the same picture."""
+    config = net.model.config
+    return config.classes, config.size, config.channels
+
+
+def _net(name: str, place: str | Path) -> Net:
+    model = CompactCNN.from_pretrained(place)
+    config = model.config
+    one = torch.zeros(1, config.channels, config.size, config.size)
+    size = (locate(place, local_files_only=True)[0] / WEIGHTS).stat().st_size
+    return Net(name, model, parameters(model), macs(model, one), size, tuple(layers(model)), measured(place))
+
+
+def measured(place: str | Path) -> dict[str, Any]:
+    """What was measured of a model on test data; empty where nobody did."""
+    test = (_optional_json(place, METRICS) or {}).get("test")
+    return test if isinstance(test, dict) else {}
+
+
+def _load_reader(name: str, place: str | Path) -> Reader:
+    return Reader(name, TextClassifier.from_pretrained(place), _optional_json(place, METRICS) or {})
+
+
+LOADERS: dict[AnyKind, Callable[[str, str | Path], Any]] = {
+    "image": _load, "shape": _load, "classifier": _load_classifier, "text": _load_reader,
+}  # fmt: skip
+
+
+def _optional_json(place: str | Path, file: str) -> dict[str, Any] | None:
+    """A file beside the weights; None where there is none, or where it cannot be read."""
+    try:
+        return read_json(locate(place, local_files_only=True)[0] / file)
+    except WeightsError:
+        return None

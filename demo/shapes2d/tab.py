@@ -1,0 +1,179 @@
+"""The tab "Shapes in 2D": draw something tilted and see its shape and its orientation come apart."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from affinevae.explore import code_at, turn_sweep
+from demo.models.registry import Loaded, Models
+from demo.shapes2d import examples, views
+from demo.shapes2d import scene as scenes
+from demo.shapes2d.scene import Point, Scene
+from demo.shapes2d.turning import turning
+from demo.tab import ShapeTab, component, directly, field, keep_panel, kindly, listening
+from demo.uploads.pictures import LIMITS, UploadError, read_data_url, read_integer, read_number
+
+logger = logging.getLogger(__name__)
+
+LABELS = {"affinevae-mnist": "Digits", "affinevae-fashion": "Clothes"}
+FIRST = "affinevae-mnist"
+NO_MODEL = "There is no usable model in weights/ yet: `python -m affinevae.train --data mnist` makes one."
+
+TURNING = (
+    "### Turn it\nThe same picture, turned through the circle: the shape stands still and the angle follows."
+)
+MAP = (
+    "### Map\nEvery dot is a test picture, placed by its shape alone. Point to look, click to go there. "
+    "<small>latent space</small>"
+)
+WALK = (
+    "### Walk\nFrom the pinned picture to the one now: shape changes along a row, orientation down a column. "
+    "<small>interpolation</small>"
+)
+
+
+class Shapes2D(ShapeTab):
+    """The tab's handlers."""
+
+    name, kind, labels, first, no_model = "shapes2d", "image", LABELS, FIRST, NO_MODEL
+    scenes = scenes
+    answers = 6
+
+    # ---- handlers ----
+
+    def draw(self, scene: Scene, event: gr.EventData) -> list[Any]:
+        strokes = scenes.read_strokes(field(event, "strokes"))
+        return self.show(scenes.from_strokes(self._loaded(scene), strokes, **self.kept(scene)))
+
+    def upload(self, scene: Scene, event: gr.EventData) -> list[Any]:
+        url = field(event, "url")
+        if url is None:
+            raise UploadError(f"The file is too large: a picture may have {LIMITS}.")
+        picture = read_data_url(url)
+        return self.show(scenes.from_upload(self._loaded(scene), picture, **self.kept(scene)))
+
+    def example(self, scene: Scene, event: gr.EventData) -> list[Any]:
+        loaded = self._loaded(scene)
+        count = len(examples.names(scenes.wears_clothes(loaded.model)))
+        index = read_integer(field(event, "index"), "The example", 0, count - 1)
+        return self.show(scenes.from_example(loaded, index, **self.kept(scene)))
+
+    def jump(self, scene: Scene, event: gr.EventData) -> list[Any]:
+        z = place(self._loaded(scene), field(event, "x"), field(event, "y"))
+        return self.show(replace(scene, now=Point(z, scene.now.pose)), steered=True)
+
+    def walk(self, scene: Scene | None) -> Any:
+        """From the pinned code to the one now."""
+        if scene is None:
+            return gr.skip()
+        return views.walk(scene, self._loaded(scene))
+
+    def turn(self, scene: Scene | None) -> Any:
+        """The picture turned through the circle, beside the plain VAE."""
+        if scene is None:
+            return gr.skip()
+        loaded = self._loaded(scene)
+        ours = turn_sweep(loaded.model, scene.image)
+        plain = turn_sweep(loaded.plain, scene.image) if loaded.plain else None
+        return turning(ours, plain), views.film(ours, plain)
+
+    # ---- what they show ----
+
+    def show(self, scene: Scene, steered: bool = False) -> list[Any]:
+        """Scene, canvas, bench, keep and snippet; steering leaves the canvas alone."""
+        loaded = self._loaded(scene)
+        canvas = gr.skip() if steered else views.canvas(scene, loaded)
+        return [
+            scene,
+            canvas,
+            views.bench(scene, loaded),
+            views.keep(scene, loaded),
+            scenes.as_python(scene, loaded.model.group.names),
+        ]
+
+    def about(self, loaded: Loaded) -> list[Any]:
+        return [views.map_of(loaded)]
+
+
+def place(loaded: Loaded, x: Any, y: Any) -> tuple[float, ...]:
+    """The code at a place of the map, both coordinates in [0, 1]."""
+    if loaded.map is None:
+        raise UploadError(views.NO_MAP)
+    point = views.from_field(loaded.map, read_number(x, "x", 0, 1), read_number(y, "y", 0, 1))
+    return scenes.rounded(code_at(loaded.map, point)[0].tolist(), []).z
+
+
+def direct_calls(models: Models) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What the page asks while the hand is still moving."""
+
+    def draw_code(asked: Any) -> dict[str, Any]:
+        loaded = models.get(asked["model"])
+        point = scenes.read_point(loaded.model, asked["z"], asked["pose"])
+        return {"redrawn": views.png(views.decoded(loaded, point))}
+
+    def peek_map(asked: Any) -> dict[str, Any]:
+        loaded = models.get(asked["model"])
+        z = place(loaded, asked["x"], asked["y"])
+        return {"redrawn": views.png(views.decoded(loaded, Point(z, (0.0,) * loaded.model.group.dim)))}
+
+    return directly(draw_code), directly(peek_map)
+
+
+def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
+    """The tab, inside the open ``page``; its first scene is made when it is ``opened``."""
+    tab = Shapes2D(models)
+    draw_code, peek_map = direct_calls(models)
+    scene = gr.State(None, time_to_live=6 * 3600)
+    with gr.Row(elem_classes="intro"):
+        gr.Markdown(
+            "Draw something tilted. The model takes it apart into **what it is** and **how it is turned**. "
+            "Nobody told it which way is up.",
+            elem_classes="lead",
+        )
+        picker = gr.Dropdown([], label="Model", scale=0, min_width=180, elem_id="shapes2d-model")
+    with gr.Row(elem_classes="stage", equal_height=False):
+        canvas = component(
+            "shapes2d", "canvas", "file", "picture", "examples", "canvas", scale=0, min_width=280
+        )
+        bench = component(
+            "shapes2d", "bench", "steer", "bench", server_functions=[draw_code], scale=1, min_width=300
+        )
+    with gr.Column(elem_id="shapes2d-panel-turn"):
+        gr.Markdown(TURNING)
+        with gr.Row(elem_classes="pair"):
+            with gr.Column(min_width=300):
+                plot = gr.Plot(show_label=False, elem_id="shapes2d-turning")
+            with gr.Column(min_width=300):
+                film = component("shapes2d", "strips")
+    with gr.Row(equal_height=False, elem_classes="pair"):
+        with gr.Column(elem_id="shapes2d-panel-map", min_width=300):
+            gr.Markdown(MAP)
+            plane = component("shapes2d", "map", server_functions=[peek_map])
+        with gr.Column(elem_id="shapes2d-panel-walk", min_width=300):
+            gr.Markdown(WALK)
+            walk = component("shapes2d", "walk")
+    keep, snippet = keep_panel(tab.name)
+
+    shown = [scene, canvas, bench, keep, snippet]
+    listen, after = listening(tab.name)
+
+    def explain(event: Any, picture_too: bool = True) -> None:
+        """What takes longer follows on its own, so that the answer itself is on screen at once."""
+        event.then(kindly(tab.walk), scene, walk, **after)
+        if picture_too:
+            event.then(kindly(tab.turn), scene, [plot, film], **after)
+
+    explain(page.load(tab.enter_by_link, None, [picker, *shown, plane], **listen))
+    explain(opened.select(tab.enter, scene, [picker, *shown, plane], **listen))
+    explain(picker.input(tab.pick, [scene, picker], [picker, *shown, plane], **listen))
+    newest: dict[str, Any] = {"trigger_mode": "always_last", **listen}
+    started = (canvas.draw, tab.draw), (canvas.upload, tab.upload), (canvas.example, tab.example)
+    for event, handler in (*started, (canvas.random, tab.random)):
+        explain(event(kindly(handler), scene, shown, **newest))
+    for event, handler in ((bench.steer, tab.steer), (bench.act, tab.act), (plane.pick, tab.jump)):
+        explain(event(kindly(handler), scene, shown, **newest), picture_too=False)

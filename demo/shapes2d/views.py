@@ -1,0 +1,187 @@
+"""What the components of the tab are given: plain values with pictures as data URLs."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from affinevae.explore import Map, Sweep, latent_strips, residual_picture, walk_frames, walk_grid
+from affinevae.picture import draw_strokes, to_gif, to_png
+from demo.models.registry import Loaded
+from demo.shapes2d import examples
+from demo.shapes2d.scene import Point, Scene, as_json, as_query, wears_clothes
+from demo.theme import CLASS_COLOURS
+
+STRIP = 7  # pictures over a slider's range
+REACH = 3.0  # of a slider: 99.7 % of the prior
+MAP_POINTS = 3000  # drawn at most
+FILM = 12  # pictures a row
+DOWNLOAD_SIDE = 512
+
+NO_MAP = "There is no map for this model yet: `python -m affinevae.evaluate` makes one."
+NO_PIN = "Pin a picture first: the walk goes from the pinned one to the one now."
+
+
+def png(image: Tensor, side: int | None = None) -> str:
+    """``(C, S, S)`` as a data URL."""
+    return data_url(to_png(image, side))
+
+
+def data_url(data: bytes, kind: str = "image/png") -> str:
+    """Bytes that travel inside the page."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def side_by_side(images: Tensor) -> str:
+    """``(n, C, S, S)`` in one row."""
+    return png(torch.cat(list(images), -1))
+
+
+def decoded(loaded: Loaded, point: Point) -> Tensor:
+    """The picture of a code, ``(C, S, S)``."""
+    return loaded.model.decode(*point.tensors())[0]
+
+
+def canvas(scene: Scene, loaded: Loaded) -> dict[str, Any]:
+    """The visitor's picture: strokes they can go on drawing, or what the model was given."""
+    clothes = wears_clothes(loaded.model)
+    strokes = [
+        {"points": [v for p in s.points for v in p], "filled": s.filled, "grey": s.grey}
+        for s in scene.strokes
+    ]
+    return {
+        "strokes": strokes,
+        "picture": None if strokes else png(scene.image[0]),
+        "fills": clothes,
+        "examples": [_thumbnail(clothes, i, loaded) for i in range(len(examples.names(clothes)))],
+    }
+
+
+def _thumbnail(clothes: bool, index: int, loaded: Loaded) -> dict[str, str]:
+    image = draw_strokes(examples.example(clothes, index), 48, fill=max(loaded.fill, 0.75))
+    return {"name": examples.names(clothes)[index], "url": png(image[0])}
+
+
+def bench(scene: Scene, loaded: Loaded) -> dict[str, Any]:
+    """Everything about the code: pictures, sliders with their strips, dial, alternatives, price."""
+    model, code = loaded.model, scene.code
+    z, pose = scene.now.tensors()
+    reach = max(REACH, float(math.ceil(z.abs().max())))
+    values = torch.linspace(-reach, reach, STRIP)
+    now = decoded(loaded, scene.now)
+    return {
+        "model": scene.model,
+        "names": list(model.group.names),
+        "z": list(scene.now.z),
+        "pose": list(scene.now.pose),
+        "order": list(scene.order),
+        "reach": reach,
+        "values": values.tolist(),
+        "strips": [side_by_side(row) for row in latent_strips(model, z, pose, values)],
+        "images": {
+            "straight": png(model.straighten(scene.image, code.pose)[0]),
+            "redrawn": png(now),
+            "left": png(residual_picture(scene.image[0], now)),
+            "pinned": png(decoded(loaded, scene.pinned)) if scene.pinned else None,
+        },
+        "modes": _modes(scene),
+        "nats": {"shape": float(code.nll[0]), "pose": float(code.pose_nats[0])},
+        "seed": scene.seed,
+        "pin": "Unpin" if scene.pinned == scene.now else "Pin",
+    }
+
+
+def _modes(scene: Scene) -> list[dict[str, Any]]:
+    pairs = zip(scene.code.modes[0].tolist(), scene.code.mode_probs[0].tolist(), strict=True)
+    return [{"pose": pose, "probability": p} for pose, p in pairs if p > 0.02]
+
+
+def walk(scene: Scene, loaded: Loaded) -> dict[str, Any]:
+    """From the pinned code to the one now."""
+    if scene.pinned is None:
+        return {"note": NO_PIN}
+    ends = scene.pinned.tensors(), scene.now.tensors()
+    rows = walk_grid(loaded.model, *ends)
+    return {
+        "grid": png(torch.cat([torch.cat(list(row), -1) for row in rows], -2)),
+        "gif": data_url(to_gif(walk_frames(loaded.model, *ends)), "image/gif"),
+    }
+
+
+def keep(scene: Scene, loaded: Loaded) -> dict[str, Any]:
+    """What can be taken away: pictures, the code, a link."""
+    names, now = loaded.model.group.names, decoded(loaded, scene.now)
+    pictures = {
+        "picture": scene.image[0],
+        "canonical": loaded.model.straighten(scene.image, scene.code.pose)[0],
+        "redrawn": now,
+        "left-over": residual_picture(scene.image[0], now),
+    }
+    files = [
+        {
+            "name": f"{name}.png",
+            "label": f"{name.replace('-', ' ').capitalize()} (PNG)",
+            "url": png(image, DOWNLOAD_SIDE),
+        }
+        for name, image in pictures.items()
+    ]
+    code = data_url(as_json(scene, names).encode(), "application/json")
+    files.append({"name": "code.json", "label": "Code (JSON)", "url": code})
+    return {"files": files, "query": as_query(scene, names)}
+
+
+def map_of(loaded: Loaded) -> dict[str, Any]:
+    """The map's points in thousandths of its field, and the names of the classes where most of each lie."""
+    if loaded.map is None:
+        return {"model": loaded.name, "note": NO_MAP}
+    xy = 1000 * to_field(loaded.map, loaded.map.xy)
+    label = loaded.map.label
+    classes = loaded.model.config.classes or tuple(str(i) for i in range(int(label.max()) + 1))
+    every = max(1, math.ceil(len(xy) / MAP_POINTS))
+    points = [[round(x), round(y), int(c)] for (x, y), c in zip(xy.tolist(), label.tolist(), strict=True)]
+    middles = [
+        (i, xy[label == i].median(0).values.tolist()) for i in range(len(classes)) if (label == i).any()
+    ]
+    return {
+        "model": loaded.name,
+        "points": points[::every],
+        "classes": list(classes),
+        "colours": list(CLASS_COLOURS),
+        "names": [{"name": classes[i], "x": x, "y": y} for i, (x, y) in middles],
+    }
+
+
+def to_field(codes: Map, xy: Tensor) -> Tensor:
+    """Layout coordinates to the field's [0, 1], y down, with a margin."""
+    low, high = codes.xy.min(0).values, codes.xy.max(0).values
+    unit = 0.03 + 0.94 * (xy - low) / (high - low).clamp_min(1e-6)
+    return torch.stack([unit[:, 0], 1 - unit[:, 1]], 1)
+
+
+def from_field(codes: Map, x: float, y: float) -> Tensor:
+    """The inverse, for one point: ``(2,)``."""
+    low, high = codes.xy.min(0).values, codes.xy.max(0).values
+    unit = (torch.tensor([x, 1 - y]) - 0.03) / 0.94
+    return low + unit * (high - low)
+
+
+def film(ours: Sweep, plain: Sweep | None) -> list[dict[str, str]]:
+    """Some of the turned pictures, what is left of the turn, and what a plain VAE makes of them."""
+    every = (len(ours.turned) - 1) // FILM
+    rows = [
+        ("Turned", "what goes in", ours.inputs, "The picture turned through the circle"),
+        (
+            "Straightened",
+            "what the encoder sees",
+            ours.canonical,
+            "Every turned picture straightened: all alike",
+        ),
+        ("Redrawn", "affine VAE", ours.reconstruction, "What the affine VAE redraws"),
+    ]
+    if plain is not None:
+        rows.append(("Redrawn", "plain VAE", plain.reconstruction, "What the plain VAE redraws"))
+    return [{"title": t, "small": s, "url": side_by_side(i[:-1:every]), "alt": a} for t, s, i, a in rows]

@@ -1,0 +1,51 @@
+"""What programs can ask of the page about texts; see :mod:`demo.shapes2d.endpoints`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio.events
+
+from demo import timing
+from demo.models.reader import Reader
+from demo.models.registry import Models
+from demo.shapes2d.endpoints import refusing
+from demo.text import scene as reading
+from demo.uploads.pictures import UploadError, read_text
+
+RUNS = 3  # when time is measured, which every answer pays for
+
+
+def build(models: Models) -> None:
+    """The endpoint of text classifiers, inside an open ``gr.Blocks``."""
+
+    def classify_text(text: str, model: str = "text-imdb", plan: str = "balanced") -> dict[str, Any]:
+        """Say what a text is about, or whether it praises, with a classifier that shortens it between its layers.
+
+        Returns all classes, their probabilities in the same order, the plan that was used, the milliseconds of one
+        answer on this machine (median of three, one thread), the tokens that were read, and the multiply-accumulates.
+
+        Args:
+            text: at most 1,000,000 characters; the model reads as many tokens as it was trained on.
+            model: a name from list_models whose kind is text.
+            plan: "full" (one vector a token), "accurate", "balanced" or "fastest".
+        """
+        return refusing(lambda: _classify(models.reader(model), text, plan))
+
+    gradio.events.api(classify_text, concurrency_id="text", concurrency_limit=2)
+
+
+def _classify(loaded: Reader, text: Any, plan: Any) -> dict[str, Any]:
+    clean, stop = read_text(text), loaded.stop(plan)
+    if not clean.strip():
+        raise UploadError("There is no text: send some words as text.")
+    piece = reading.tokenized(loaded, clean)
+    times = timing.milliseconds({"": reading.as_call(loaded, stop, piece)}, RUNS)
+    return {
+        "classes": list(loaded.model.classes),
+        "probabilities": list(reading.answer(loaded, stop, piece)),
+        "plan": stop.name,
+        "milliseconds": round(times[""], 3),
+        "tokens": len(piece.ids),
+        "macs": loaded.macs(stop, len(piece.ids)),
+    }

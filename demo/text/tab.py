@@ -1,0 +1,189 @@
+"""The tab "Classify text": a plan decides how many vectors a text may cost, and the page shows what that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from demo.models.reader import USUAL, Reader
+from demo.models.registry import Models
+from demo.tab import ModelTab, component, field, keep_panel, kindly, listening, sentence
+from demo.text import examples as passages
+from demo.text import scene as reading
+from demo.text import tables, views
+from demo.text.scene import SHORT, Reading
+from demo.uploads.pictures import MAX_ROWS, MAX_TEXT, UploadError, read_integer, read_table_file, read_text
+from weights import WeightsError
+
+LABELS = {"text-imdb": "Film reviews", "text-agnews": "News topics"}
+FIRST = "text-imdb"  # long texts have the most to save
+NO_MODEL = (
+    "There is no usable text classifier in weights/ yet: `python -m textclf.train --data imdb` makes one."
+)
+
+LEAD = (
+    "A text goes in as one vector a token. A **plan** lets the sequence shrink between the layers: fewer vectors, "
+    "less work, and most often the same answer."
+)
+TABLE = (
+    f"### A whole table\nA CSV of up to {MAX_ROWS:,} rows whose header names a column `text` (or `review`, "
+    "`sentence`, ...). It comes back with a label and a probability in each row."
+)
+
+
+class ClassifyText(ModelTab):
+    """The tab's handlers."""
+
+    name, labels, first, no_model = "text", LABELS, FIRST, NO_MODEL
+    scenes = reading
+    answers = 9
+
+    def __init__(self, models: Models) -> None:
+        super().__init__(models)
+        self.wanted: dict[str, bool] = {}  # visitor whose table is being classified -> go on?
+
+    def names(self) -> list[str]:
+        return self.models.readers()
+
+    def load(self, name: str) -> Reader:
+        return self.models.reader(name)
+
+    # ---- handlers ----
+
+    def type(self, scene: Reading, event: gr.EventData) -> list[Any]:
+        loaded, text = self._loaded(scene), field(event, "text")
+        if text is None:
+            raise UploadError(f"The text is too long: it may have {MAX_TEXT:,} characters.")
+        return self.show(reading.read(loaded, read_text(text), plan=scene.plan), steered=True)
+
+    def example(self, scene: Reading, event: gr.EventData) -> list[Any]:
+        loaded = self._loaded(scene)
+        last = len(passages.of(loaded.model.classes)) - 1
+        index = read_integer(field(event, "index"), "The example", 0, last)
+        return self.show(reading.from_example(loaded, index, scene.plan))
+
+    def replan(self, scene: Reading, event: gr.EventData) -> list[Any]:
+        """The slider moved; the text and the slider itself know already."""
+        plan = read_text(field(event, "plan"))
+        seen, _, _, *rest = self.show(reading.with_plan(scene, self._loaded(scene), plan), steered=True)
+        return [seen, gr.skip(), gr.skip(), *rest]
+
+    def trace(self, scene: Reading | None) -> Any:
+        """Where the words went, after the answer is on screen."""
+        if scene is None or scene.piece is None:
+            return gr.skip()
+        loaded = self._loaded(scene)
+        return views.flow(scene, loaded, reading.trace(scene, loaded))
+
+    def measure(self, scene: Reading | None) -> Any:
+        """How long every plan takes."""
+        if scene is None or scene.piece is None:
+            return gr.skip()
+        loaded = self._loaded(scene)
+        return views.costs(scene, loaded, reading.costs(scene, loaded))
+
+    def look_ahead(self, scene: Reading | None) -> None:
+        """Trace the other plans of a short text, so that the slider waits for nothing."""
+        if scene is not None and 0 < scene.tokens <= SHORT:
+            loaded = self._loaded(scene)
+            for stop in loaded.stops:
+                reading.trace(scene, loaded, stop.name)
+
+    def table(self, scene: Reading | None, path: str | None, request: gr.Request) -> Iterator[Any]:
+        """A table, with how far it is, until it is done or its visitor stops it."""
+        visitor = str(request.session_hash)
+        self.wanted[visitor] = True
+        try:
+            if path is None:
+                raise UploadError("There is no file: choose a CSV.")
+            loaded = self._loaded(scene)
+            yield {"state": "running", "done": 0, "rows": 0, "left": None}
+            for news in tables.classify(loaded, scene.plan if scene else USUAL, read_table_file(path)):
+                if not self.wanted[visitor]:
+                    yield {"state": "cancelled"}  # again: news from before may have arrived after the first
+                    return
+                yield news
+        except (ValueError, WeightsError) as error:
+            yield {"state": "refused", "words": sentence(error)}
+        finally:
+            self.wanted.pop(visitor, None)
+
+    def stop_table(self, request: gr.Request) -> Any:
+        """Gradio's own ``cancels`` let the work go on to its end, and the page show it."""
+        visitor = str(request.session_hash)
+        if visitor not in self.wanted:  # done in the meantime, which the page is told
+            return gr.skip()
+        self.wanted[visitor] = False
+        return {"state": "cancelled"}
+
+    # ---- what they show ----
+
+    def show(self, scene: Reading, steered: bool = False) -> list[Any]:
+        """Reading, text, plans, answers, costs, flow, front, keep and snippet."""
+        loaded, found = self._loaded(scene), scene.findings
+        return [
+            scene,
+            views.passage(scene, loaded, steered),
+            views.plans(scene, loaded),
+            views.answers(scene, loaded),
+            views.costs(scene, loaded, found.costs),
+            views.flow(scene, loaded, found.traces.get(scene.plan)),
+            views.front(scene, loaded),
+            views.keep(scene, loaded),
+            reading.as_python(scene, loaded),
+        ]
+
+    def nothing(self) -> list[Any]:
+        skipped = super().nothing()
+        return [*skipped[:3], {"note": self.no_model.replace("`", "")}, *skipped[4:]]
+
+
+def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
+    """The tab, inside the open ``page``; its first text is read when it is ``opened``."""
+    tab = ClassifyText(models)
+    seen = gr.State(None, time_to_live=6 * 3600)
+    with gr.Row(elem_classes="intro"):
+        gr.Markdown(LEAD, elem_classes="lead")
+        picker = gr.Dropdown([], label="Model", scale=0, min_width=180, elem_id="text-model")
+    with gr.Row(elem_classes="stage", equal_height=False):
+        passage = component(tab.name, "passage", scale=0, min_width=280)
+        with gr.Column(elem_classes="findings", min_width=300):
+            plans = component(tab.name, "plans")
+            answers = component(tab.name, "answers")
+            costs = component(tab.name, "costs")
+    flow = component(tab.name, "flow", "points", "flow")
+    front = component(tab.name, "front", "points", "plot", "front")
+    with gr.Column(elem_id="text-panel-table"):
+        gr.Markdown(TABLE)
+        upload = gr.UploadButton(
+            "Upload a CSV", file_types=[".csv"], size="md", scale=0, elem_id="text-upload"
+        )
+        table = component(tab.name, "table")
+    keep, snippet = keep_panel(tab.name)
+
+    shown = [seen, passage, plans, answers, costs, flow, front, keep, snippet]
+    all_of_it = [picker, *shown]
+    listen, after = listening(tab.name)
+
+    def explain(event: Any) -> None:
+        """Where the words went and the times follow on their own, so that the answer is on screen at once."""
+        traced = event.then(kindly(tab.trace), seen, flow, **after)
+        measured = traced.then(kindly(tab.measure), seen, costs, **after)
+        measured.then(kindly(tab.look_ahead), seen, None, **after)
+
+    explain(page.load(tab.enter_by_link, None, all_of_it, **listen))
+    explain(opened.select(tab.enter, seen, all_of_it, **listen))
+    explain(picker.input(tab.pick, [seen, picker], all_of_it, **listen))
+    newest: dict[str, Any] = {"trigger_mode": "always_last", **listen}
+    for event, handler in (
+        (passage.input, tab.type),
+        (passage.example, tab.example),
+        (plans.input, tab.replan),
+    ):
+        explain(event(kindly(handler), seen, shown, **newest))
+    # One table at a time: whoever only reads is not to wait for it.
+    job: dict[str, Any] = {**listen, "concurrency_id": "text-table", "concurrency_limit": 1}
+    upload.upload(tab.table, [seen, upload], table, **job)
+    table.stop(tab.stop_table, None, table, **listen)

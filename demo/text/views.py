@@ -1,0 +1,268 @@
+"""What the components of the tab "Classify text" are given: plain values; texts stay texts, never markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.claims.claim import listed
+from demo.classify.scene import percent
+from demo.costs import plain_row, row
+from demo.models.reader import ENGINES, Reader, Stop
+from demo.shapes2d.views import data_url
+from demo.text import examples as passages
+from demo.text import scene as reading
+from demo.text.scene import RUNS, Cost, Reading, Word
+from textclf import Trace
+
+TOP = 5
+SENT_BACK = 20_000  # characters of a text that the page is given again
+LONG_WORD, LONG_GAP = 60, 40  # characters shown of a run without a gap, and of a gap
+FAINT = 0.06  # of the strongest contribution: not worth a colour
+
+HINT = "Paste or type a text, or pick an example: the answer follows by itself."
+UNSEARCHED = "This model has one plan only: `python -m textclf.search` looks for shorter ones."
+
+
+# ---- the text and the plans ----
+
+
+def passage(scene: Reading, loaded: Reader, typed: bool) -> dict[str, Any]:
+    """The text, but not to somebody who is typing it, and the examples."""
+    keep = typed or len(scene.text) > SENT_BACK
+    return {
+        "text": None if keep else scene.text,
+        "note": reading.how_much_was_read(scene, loaded),
+        "examples": [name for name, _ in passages.of(loaded.model.classes)],
+    }
+
+
+def plans(scene: Reading, loaded: Reader) -> dict[str, Any]:
+    """Where the slider can stand and what each stop means."""
+    stops = [
+        {"name": stop.name, "title": " = ".join(stop.names), "words": _plan_words(stop, loaded)}
+        for stop in loaded.stops
+    ]
+    return {"stops": stops, "plan": scene.plan, "note": UNSEARCHED if len(stops) == 1 else ""}
+
+
+def _plan_words(stop: Stop, loaded: Reader) -> str:
+    """What a plan does, and how often it is right."""
+    layers = loaded.model.config.layers
+    does = []
+    for factor, verb in ((2, "halves"), (4, "quarters")):
+        depths = [str(depth) for depth, f in enumerate(stop.factors, 1) if f == factor]
+        if depths:
+            does.append(f"{verb} the text before layer{'s' * (len(depths) > 1)} {listed(depths)}")
+    if len(stop.factors) < layers:
+        does.append(f"stops after layer {len(stop.factors)} of {layers}")
+    said = ", ".join(does) if does else "one vector a token, through every layer"
+    right = _right(stop, loaded)
+    return f"{said[0].upper()}{said[1:]}.{f' Right in {right}.' if right else ''}"
+
+
+def _right(stop: Stop, loaded: Reader) -> str:
+    """How often a plan is right, and on how many texts of which kind; empty where nobody measured it."""
+    tested = loaded.section("test", "plans", stop.name).get("accuracy")
+    count = loaded.section("test").get("n")
+    if isinstance(tested, float) and isinstance(count, int):
+        return f"{100 * tested:.1f} % of {count:,} test texts"
+    if stop.facts.accuracy is None or stop.facts.n is None:
+        return ""
+    return f"{100 * stop.facts.accuracy:.1f} % of {stop.facts.n:,} validation texts"
+
+
+# ---- the answer ----
+
+
+def answers(scene: Reading, loaded: Reader) -> dict[str, Any]:
+    """What this plan says, and beside it the full one."""
+    if scene.piece is None:
+        return {"note": HINT}
+    return {
+        "words": reading.in_words(scene, loaded),
+        "nets": [
+            {
+                "title": title,
+                "network": f"{scene.tokens} tokens" if stop is loaded.full else stop.name,
+                "top": _top(scene.answers[stop.name], loaded.model.classes),
+            }
+            for title, stop in zip(_titles(scene, loaded), _compared(scene, loaded), strict=True)
+        ],
+    }
+
+
+def _compared(scene: Reading, loaded: Reader) -> list[Stop]:
+    chosen = loaded.stop(scene.plan)
+    return [chosen] if chosen is loaded.full else [chosen, loaded.full]
+
+
+def _titles(scene: Reading, loaded: Reader) -> list[str]:
+    return ["This plan", "Full length"] if len(_compared(scene, loaded)) == 2 else ["Full length"]
+
+
+def _top(probabilities: tuple[float, ...], classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    pairs = sorted(zip(classes, probabilities, strict=True), key=lambda pair: -pair[1])[:TOP]
+    return [{"name": name, "p": p, "words": percent(p)} for name, p in pairs]
+
+
+def costs(scene: Reading, loaded: Reader, found: Mapping[str, Cost]) -> dict[str, Any] | None:
+    """What this text takes at this plan and at full length; nothing found yet: it is being measured."""
+    if scene.piece is None:
+        return None
+    stops = _compared(scene, loaded)
+    timed = "Time on this machine", f"this text, median of {RUNS}, one thread, {ENGINES[loaded.engine]}"
+    works = "Multiply-accumulates", "this text"
+    if found:
+        known = [found[stop.name] for stop in stops]
+        rows = [
+            row(*timed, [c.milliseconds for c in known], "{:.2f} ms".format, "faster", "slower"),
+            row(*works, [c.macs for c in known], lambda n: f"{n / 1e6:,.0f} M"),
+        ]
+    else:
+        rows = [plain_row(*timed, ["measuring …"] * len(stops)), plain_row(*works, ["…"] * len(stops))]
+    vectors = [sum(reading.slots(scene.tokens, stop.factors)) for stop in stops]
+    rows.append(row("Vectors", f"{scene.tokens} tokens, all layers", vectors, "{:,.0f}".format))
+    titles = _titles(scene, loaded)
+    return {"titles": titles, "rows": rows, "versus": "This plan is", "note": linear(loaded)}
+
+
+def linear(loaded: Reader) -> str:
+    """The classical alternative in a sentence; it is not on the page, only its numbers are."""
+    found, count = loaded.section("test", "linear"), loaded.section("test").get("n")
+    right, time = found.get("accuracy"), found.get("latency_ms")
+    if not isinstance(right, float) or not isinstance(time, float):
+        return ""
+    of = f" of {count:,} test texts" if isinstance(count, int) else ""
+    return (
+        f"For comparison, TF-IDF with a linear model, measured when this model was evaluated and not here: "
+        f"right in {100 * right:.1f} %{of}, {time:.2g} ms a text."
+    )
+
+
+# ---- how it shrinks ----
+
+
+def flow(scene: Reading, loaded: Reader, traced: Trace | None) -> str | None:
+    """:func:`flow_of` as JSON: of an object with thousands of parts Gradio would watch every one, for seconds."""
+    return None if scene.piece is None else json.dumps(flow_of(scene, loaded, traced))
+
+
+def flow_of(scene: Reading, loaded: Reader, traced: Trace | None) -> dict[str, Any]:
+    """The slots of each layer and the words of the text; without a trace how many slots there are."""
+    factors = loaded.stop(scene.plan).factors
+    counts = reading.slots(scene.tokens, factors)
+    found: dict[str, Any] = {
+        "layers": [{"factor": f, "count": n} for f, n in zip(factors, counts, strict=True)],
+        "depth": loaded.model.config.layers,
+        "full": scene.tokens,
+        "label": loaded.model.classes[reading.best(scene.probabilities)],
+        "words": _words(scene, loaded, traced),
+        "rest": _rest(scene, loaded),
+        "together": 1,
+    }
+    if traced is None:
+        return found
+    for layer, slots in zip(found["layers"], traced.layers, strict=True):
+        layer |= {"count": len(slots), "slots": [_slot(tokens, weights) for tokens, weights in slots]}
+    words = sum(word["change"] is not None for word in found["words"])
+    found["together"] = -(-words // len(traced.contributions)) if traced.contributions else 1
+    return found
+
+
+def _slot(tokens: tuple[int, ...], weights: tuple[float, ...]) -> list[list[float]]:
+    return [[token, round(weight, 3)] for token, weight in zip(tokens, weights, strict=True)]
+
+
+def _words(scene: Reading, loaded: Reader, traced: Trace | None) -> list[dict[str, Any]]:
+    """Every word with what stands before it, its tokens, and how far it moves the answer."""
+    assert scene.piece is not None
+    hidden, at, found = reading.unread(scene, loaded), 0, []
+    strongest = max((abs(c) for _, _, c in traced.contributions), default=0.0) if traced else 0.0
+    for word in reading.words(scene.piece):
+        change = _change(word, traced)
+        share = abs(change or 0) / max(strongest, 1e-9)
+        skipped = hidden[1] - hidden[0] if hidden[0] < hidden[1] <= word.start and hidden[0] >= at else 0
+        found.append(
+            {
+                "before": " " if skipped else scene.text[at : word.start][:LONG_GAP],
+                "skipped": skipped,
+                "text": _shortened(scene.text[word.start : word.end]),
+                "tokens": list(word.tokens),
+                "change": None if change is None else round(change, 2),
+                "share": round(share, 3) if share >= FAINT else 0,
+            }
+        )
+        at = word.end
+    return found
+
+
+def _change(word: Word, traced: Trace | None) -> float | None:
+    runs = traced.contributions if traced else ()
+    return next((c for start, end, c in runs if start <= word.start < end), None)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONG_WORD else f"{text[: LONG_WORD - 1]}…"
+
+
+def _rest(scene: Reading, loaded: Reader) -> int:
+    """Characters after the last word that the network reads."""
+    start, end = reading.unread(scene, loaded)
+    return end - start if end == len(scene.text.rstrip()) else 0
+
+
+# ---- the front ----
+
+
+def front(scene: Reading, loaded: Reader) -> dict[str, Any]:
+    """The plans that the search kept, those with names marked; no points where nobody searched."""
+    search = loaded.section("search")
+    tried = search.get("front")
+    names = {stop.factors: stop.name for stop in loaded.stops}
+    usable = [p for p in tried if _usable(p)] if isinstance(tried, list) else []
+    # What plans are named by, where the search wrote it down; earlier ones counted errors.
+    expected = all(isinstance(p.get("expected_error"), float) for p in usable)
+    points = [_point(p, names, "expected_error" if expected else "error") for p in usable]
+    count = search.get("n")
+    texts = f"{count:,} validation texts" if isinstance(count, int) else "validation texts"
+    height = "the mean probability of the right label" if expected else "how often each is right"
+    unit = f"milliseconds, one text of {search.get('tokens', '?')} tokens, one thread"
+    return {
+        "lead": f"Plans that the search kept, all from the same weights: {height} on {texts}, and how long it takes.",
+        "points": points,
+        "chosen": [loaded.stop(scene.plan).name],
+        "axes": [{"field": "latency_ms", "label": "time", "unit": unit, "short": "ms"}],
+        "key": [{"kind": "main", "label": "named"}, {"kind": "other", "label": "tried"}],
+    }
+
+
+def _usable(point: Any) -> bool:
+    fields = ("error", "latency_ms")
+    numbers = isinstance(point, dict) and all(isinstance(point.get(f), (int, float)) for f in fields)
+    factors = point.get("factors") if numbers else None
+    return isinstance(factors, list) and all(isinstance(f, int) for f in factors) and point["latency_ms"] > 0
+
+
+def _point(point: Mapping[str, Any], names: Mapping[tuple[int, ...], str], error: str) -> dict[str, Any]:
+    name = names.get(tuple(point["factors"]))
+    return {
+        "network": name or "plan " + " ".join(map(str, point["factors"])),
+        "kind": "main" if name else "other",
+        "accuracy": 1 - point[error],
+        "latency_ms": point["latency_ms"],
+    }
+
+
+# ---- what one can take away ----
+
+
+def keep(scene: Reading, loaded: Reader) -> dict[str, Any]:
+    """The answer and a link."""
+    files = []
+    if scene.piece is not None:
+        answer = json.dumps(reading.as_json(scene, loaded), indent=2)
+        url = data_url(answer.encode(), "application/json")
+        files.append({"name": "answer.json", "label": "Answer (JSON)", "url": url})
+    return {"files": files, "query": reading.as_query(scene)}

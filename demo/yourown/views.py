@@ -1,0 +1,201 @@
+"""What the components of the tab "Your own" are given: questions, the models that are there, and a card of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard
+
+from demo.classify import tab as classify
+from demo.models.outside import TABS, AnyKind, as_arguments, called, kind_of, label
+from demo.models.registry import Models
+from demo.shapes2d import tab as shapes2d
+from demo.shapes3d import tab as shapes3d
+from demo.text import tab as classify_text
+from demo.yourown.commands import KINDS, Field, Pace, in_time, pace
+from weights import WeightsError, available, locate
+from weights.catalog import local
+from weights.checkpoint import CARD, METRICS, WEIGHTS, parameter_count, read_config, read_json
+
+LABELS = {**shapes2d.LABELS, **shapes3d.LABELS, **classify.LABELS, **classify_text.LABELS}
+TITLES: dict[AnyKind, str] = {
+    "image": "Shapes in 2D", "shape": "Shapes in 3D", "classifier": "Classify an image", "text": "Classify text",
+}  # fmt: skip
+SHOWN = 12  # classes
+MAX_CARD = 200_000  # characters of a README that are read
+LIBRARIES: dict[AnyKind, str] = {
+    "image": "affinevae", "shape": "affinevae", "classifier": "classifiers", "text": "textclf",
+}  # fmt: skip
+CLASSES = {"affinevae": "AffineVAE", "classifiers": "CompactCNN", "textclf": "TextClassifier"}
+
+
+# ---- train one ----
+
+
+def form() -> list[dict[str, Any]]:
+    """The kinds and their questions, for the page to draw."""
+    return [
+        {"kind": name, "title": kind.title, "fields": [_field(field) for field in kind.fields]}
+        for name, kind in KINDS.items()
+    ]
+
+
+def _field(field: Field) -> dict[str, Any]:
+    return field._asdict() | {"number": bool(field.high)}
+
+
+def paces() -> list[Pace]:
+    """What the models that are here took to train, where their files say it."""
+    found = []
+    for name in local():
+        try:
+            folder = locate(name, local_files_only=True)[0]
+            library, config = read_config(folder)
+            found.append(pace(name, library, config, read_json(folder / METRICS)))
+        except WeightsError:  # never measured, or damaged: it tells no time
+            continue
+    return [each for each in found if each is not None]
+
+
+# ---- open one ----
+
+
+def entries(models: Models, at_home: bool) -> list[dict[str, str]]:
+    """The models that a tab can show; to who sits at this machine also those that they opened."""
+    names: dict[AnyKind, list[str]] = {
+        "image": models.names("image"), "shape": models.names("shape"), "classifier": models.classifiers(),
+        "text": models.readers(),
+    }  # fmt: skip
+    for found in models.guests() if at_home else ():
+        names[found.kind].append(found.name)
+    return [
+        {"name": name, "label": LABELS.get(name, label(name)), "kind": TITLES[kind]}
+        for kind, listed in names.items()
+        for name in listed
+    ]
+
+
+def card(models: Models, name: object) -> dict[str, Any]:
+    """What there is to know of a model without loading it.
+
+    Raises:
+        WeightsError: there is none of that name, or it is damaged.
+    """
+    guest = models.opened(name)
+    if guest is None and name not in available():
+        raise WeightsError(f"There is no model called {str(name)[:60]!r} here.")
+    folder = guest.folder if guest else locate(str(name), local_files_only=True)[0]
+    with called(str(name), folder):
+        kind, facts = known(folder)
+    if guest and models.policy.at_home:
+        facts["Folder"] = str(folder)
+    library = LIBRARIES[kind]
+    program = f"{CLASSES[library]}.from_pretrained({as_arguments(str(name))})"
+    return {
+        "name": str(name),
+        "title": LABELS.get(str(name), label(str(name))),
+        "facts": [fact for fact in facts.items() if fact[1]],
+        "tab": TABS[kind],
+        "go": f"Open in “{TITLES[kind]}”",
+        "python": f"from {library} import {CLASSES[library]}\n\nmodel = {program}",
+    }
+
+
+def known(folder: Path) -> tuple[AnyKind, dict[str, str]]:
+    """What a folder's files say of its model; an empty text where they do not."""
+    kind, config = kind_of(folder), read_config(folder)[1]
+    metrics, front = _metrics(folder), front_matter(folder)
+    return kind, {
+        "Kind": described(kind, config),
+        "Classes": _classes(config.get("classes")),
+        # A text classifier's weights hold its tokenizer too, a byte a number.
+        "Parameters": f"{parameter_count(folder) - (config['tokenizer'] if kind == 'text' else 0):,}",
+        "On disk": f"{(folder / WEIGHTS).stat().st_size / 1e6:,.1f} MB of weights",
+        "Measured": measurements(kind, metrics) or "not yet: its library's evaluate does that",
+        "Trained": training(metrics),
+        "Licence": str(front.get("license", ""))[:60] or "none stated",
+        "Terms of the data": _terms(metrics, front),
+    }
+
+
+def described(kind: AnyKind, config: Mapping[str, Any]) -> str:
+    """What a model is, in words."""
+    if kind == "text":
+        return f"text classifier: {config['layers']} layers, texts of up to {config['longest']} tokens"
+    if kind == "classifier":
+        size, grey = config["size"], "grey" if config["channels"] == 1 else "colour"
+        return f"image classifier: {config['network']}, {size} x {size} pixels, {grey}"
+    size = " x ".join(map(str, config["size"]))
+    cells = "voxels" if kind == "shape" else "pixels"
+    return f"affine VAE: {size} {cells}, {config['latent_dim']} numbers for the shape, pose group {config['group']}"
+
+
+def _classes(classes: Any) -> str:
+    names = [str(name)[:60] for name in classes] if isinstance(classes, list | tuple) else []
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    try:
+        return read_json(folder / METRICS)
+    except WeightsError:
+        return {}
+
+
+def _section(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = metrics.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def measurements(kind: AnyKind, metrics: Mapping[str, Any]) -> str:
+    """The numbers that count most for a kind, with n; empty where nobody measured."""
+    test = _section(metrics, "test")
+    n = _number(test.get("n"))
+    things = {"image": "pictures", "shape": "shapes", "classifier": "pictures", "text": "texts"}[kind]
+    of = f" of {n:,.0f} test {things}" if n else ""
+    if kind == "text":
+        plans = _section(test, "plans")
+        right = {name: _number(_section(plans, name).get("accuracy")) for name in ("full", "balanced")}
+        said = [f"{name} {100 * share:.1f} %" for name, share in right.items() if share is not None]
+        return f"right in {', '.join(said)}{of}" if said else ""
+    if kind == "classifier":
+        share = _number(test.get("accuracy"))
+        return f"right in {100 * share:.1f} %{of}" if share is not None else ""
+    nats, error = _number(test.get("nats")), _number(test.get("squared_error"))
+    said = [f"{nats:.1f} nats"] if nats is not None else []
+    said += [f"squared error {error:.1f}"] if error is not None else []
+    return f"{', '.join(said)}, means{of}" if said else ""
+
+
+def training(metrics: Mapping[str, Any]) -> str:
+    """On what a model was trained, and how long."""
+    facts = _section(metrics, "training")
+    data, epochs, seconds = facts.get("data"), _number(facts.get("epochs")), _number(facts.get("cpu_seconds"))
+    said = [f"on {str(data)[:60]}"] if isinstance(data, str) else []
+    said += [f"{epochs:g} epochs"] if epochs else []
+    said += [f"{in_time(seconds)} of processor time"] if seconds else []
+    return ", ".join(said)
+
+
+def _terms(metrics: Mapping[str, Any], front: Mapping[str, Any]) -> str:
+    if isinstance(terms := metrics.get("terms"), str):
+        return terms[:300]
+    datasets = front.get("datasets")
+    named = ", ".join(map(str, datasets))[:300] if isinstance(datasets, list) else ""
+    return f"those of {named}" if named else "none stated"
+
+
+def front_matter(folder: Path) -> dict[str, Any]:
+    """What stands between the dashes of a model's card; empty where there is none that can be read."""
+    try:
+        with (folder / CARD).open(encoding="utf-8") as file:
+            return ModelCard(file.read(MAX_CARD), ignore_metadata_errors=True).data.to_dict()
+    except Exception:  # noqa: BLE001 - of the disk, of YAML, of the client's own checks
+        return {}
