@@ -24,7 +24,7 @@ from demo.text import endpoints as endpoints_text
 from demo.text import scene as reading
 from demo.text import tab as classify_text
 from demo.theme import CSS, theme
-from demo.uploads.pictures import MAX_TABLE_BYTES
+from demo.uploads.texts import MAX_TABLE_BYTES
 from demo.yourown import tab as yourown
 from weights import WeightsError
 
@@ -86,7 +86,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme(),
         "css_paths": [CSS],
         "show_error": False,
-        "max_file_size": MAX_TABLE_BYTES,  # of an upload; demo.uploads.pictures holds the rest to less
+        "max_file_size": MAX_TABLE_BYTES,  # of an upload; demo.uploads holds the rest to less
         "enable_monitoring": False,
         "ssr_mode": False,
         "footer_links": ["api"],

@@ -15,7 +15,7 @@ from demo.models.registry import Kind, Loaded, Models
 from demo.shapes import steering
 from demo.shapes.steering import MAX_SEED, Scene, next_seed
 from demo.theme import read
-from demo.uploads.pictures import UploadError, read_choice, read_integer
+from demo.uploads.values import UploadError, read_choice, read_integer
 from weights import WeightsError
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from demo import timing
 from demo.classify import examples as photos
 from demo.models.outside import as_arguments
 from demo.models.registry import Classifier, Net
-from demo.uploads.pictures import UploadError, read_integer
+from demo.uploads.values import UploadError, read_integer
 
 TOP = 5
 LARGEST = 1024  # pixels a side that are kept of a visitor's picture

@@ -12,7 +12,8 @@ from demo.classify import views
 from demo.classify.scene import Verdict
 from demo.models.registry import Classifier, Models
 from demo.tab import ModelTab, component, directly, field, keep_panel, kindly, listening
-from demo.uploads.pictures import LIMITS, UploadError, read_data_url, read_integer
+from demo.uploads.pictures import LIMITS, read_data_url
+from demo.uploads.values import UploadError, read_integer
 
 LABELS = {"cnn-cifar10": "Animals and vehicles", "cnn-fashion": "Clothes"}
 FIRST = "cnn-cifar10"

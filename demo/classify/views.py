@@ -23,7 +23,7 @@ from demo.costs import plain_row, row
 from demo.models.registry import Classifier, Net
 from demo.shapes2d.views import data_url, png
 from demo.timing import RUNS
-from demo.uploads.pictures import UploadError
+from demo.uploads.values import UploadError
 
 SHOWN = 608  # pixels of a picture on the page
 SIDE = 8  # filters and channels of a kernel that are drawn

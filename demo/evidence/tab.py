@@ -12,7 +12,7 @@ from benchmarks.claims import RESULTS, gather
 from demo.evidence import views
 from demo.models.registry import available_here
 from demo.tab import LISTEN, asked_tab, component, sentence
-from demo.uploads.pictures import UploadError, read_choice
+from demo.uploads.values import UploadError, read_choice
 from weights import WeightsError, locate
 from weights.checkpoint import METRICS
 

@@ -18,8 +18,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from classifiers import create_network
-from demo.uploads.pictures import UploadError
-from demo.yourown.commands import quotable
+from demo.uploads.values import UploadError, quotable
 from training.measure import parameters
 from weights import WeightsError
 from weights.checkpoint import CARD, CONFIG, METRICS, WEIGHTS, one_line, parameter_count, read_config

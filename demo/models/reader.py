@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from demo.uploads.pictures import UploadError
+from demo.uploads.values import UploadError
 from textclf import PlanFacts, TextClassifier
 from textclf.bottleneck import Plan
 from textclf.engine import Run, graph_path

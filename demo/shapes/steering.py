@@ -15,7 +15,7 @@ from torch import Tensor
 from affinevae import Code
 from affinevae.explore import typical_code
 from demo.models.registry import Loaded
-from demo.uploads.pictures import read_number
+from demo.uploads.values import read_number
 
 CODE_RANGE = 10.0  # of a shape number; a posterior mean lies within 5
 POSE_RANGE = 7.0  # of a number of the pose; a full turn is 6.28

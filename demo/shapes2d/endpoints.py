@@ -19,7 +19,8 @@ from demo.shapes import lent
 from demo.shapes.steering import CODE_RANGE, MAX_SEED, POSE_RANGE
 from demo.shapes2d import scene as scenes
 from demo.shapes2d.views import png
-from demo.uploads.pictures import read_choice, read_image_file, read_integer, read_numbers
+from demo.uploads.pictures import read_image_file
+from demo.uploads.values import read_choice, read_integer, read_numbers
 from weights import WeightsError
 
 

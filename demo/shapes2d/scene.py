@@ -25,7 +25,7 @@ from demo.models.registry import Loaded
 from demo.shapes import steering
 from demo.shapes.steering import CODE_RANGE, MAX_SEED, POSE_RANGE, read_pose, rounded_shape, write_point
 from demo.shapes2d import examples
-from demo.uploads.pictures import UploadError, read_integer, read_numbers
+from demo.uploads.values import UploadError, read_integer, read_numbers
 
 MAX_STROKES, MAX_POINTS = 64, 4000
 

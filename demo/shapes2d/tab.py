@@ -16,7 +16,8 @@ from demo.shapes2d import scene as scenes
 from demo.shapes2d.scene import Point, Scene
 from demo.shapes2d.turning import turning
 from demo.tab import ShapeTab, component, directly, field, keep_panel, kindly, listening
-from demo.uploads.pictures import LIMITS, UploadError, read_data_url, read_integer, read_number
+from demo.uploads.pictures import LIMITS, read_data_url
+from demo.uploads.values import UploadError, read_integer, read_number
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,8 @@ from demo.shapes.steering import CODE_RANGE, MAX_SEED, POSE_RANGE, random_code
 from demo.shapes2d.endpoints import code_of, refusing
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.views import FILES, mesh_url
-from demo.uploads.pictures import read_choice, read_integer, read_numbers, read_shape_file
+from demo.uploads.meshes import read_shape_file
+from demo.uploads.values import read_choice, read_integer, read_numbers
 
 FORMATS = ("grid", *FILES)
 

@@ -34,7 +34,7 @@ from demo.shapes.steering import (
     write_point,
 )
 from demo.shapes3d import examples
-from demo.uploads.pictures import UploadError, read_choice, read_integer, read_number, read_numbers
+from demo.uploads.values import UploadError, read_choice, read_integer, read_number, read_numbers
 
 TURNS = ("yaw", "pitch", "roll")
 STYLES = ("surface", "blocks")

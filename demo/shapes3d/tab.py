@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from torch import Tensor
 
 from demo.models.registry import Loaded, Models
 from demo.shapes3d import examples, views
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.scene import Scene
 from demo.tab import ShapeTab, component, directly, field, keep_panel, kindly, listening, sentence
-from demo.uploads.pictures import (
-    MAX_BYTES,
-    MESH_LIMITS,
-    UploadError,
-    read_choice,
-    read_integer,
-    read_shape_file,
-)
+from demo.uploads.meshes import read_cells, read_shape_url
+from demo.uploads.values import UploadError, read_choice, read_integer
 
 LABELS = {"affinevae-modelnet10": "Furniture", "affinevae-modelnet10-cube": "Furniture, quarter turns"}
 FIRST = "affinevae-modelnet10"
@@ -92,21 +81,6 @@ class Shapes3D(ShapeTab):
         return views.walk(scene, self._loaded(scene), look.level) if scene else gr.skip()
 
 
-def read_shape_url(url: Any, name: Any, size: int) -> Tensor:
-    """A file that the page sent as a data URL, ``(1, 1, size, size, size)``; see ``read_shape_file``."""
-    if url is None:
-        raise UploadError(f"The file is too large: a mesh may have {MESH_LIMITS}.")
-    suffix = Path(name).suffix if isinstance(name, str) else ""
-    try:
-        data = base64.b64decode(str(url)[: 2 * MAX_BYTES].partition(",")[2], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise UploadError("The file did not arrive whole: send it again.") from error
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"upload{suffix if suffix[1:].isalnum() else ''}"
-        path.write_bytes(data)
-        return read_shape_file(path, size)
-
-
 def direct_calls(models: Models) -> list[Callable[..., Any]]:
     """What the page asks while the hand is still moving, or when something is taken away."""
 
@@ -126,7 +100,7 @@ def direct_calls(models: Models) -> list[Callable[..., Any]]:
 
     def draw_still(asked: Any) -> dict[str, Any]:
         side = read_integer(asked["side"], "side", 16, 320)
-        return {"url": views.still(views.from_cells(asked["cells"]), _look(asked), side)}
+        return {"url": views.still(read_cells(asked["cells"]), _look(asked), side)}
 
     def save_shape(asked: Any) -> dict[str, Any]:
         loaded, point = asked_for(asked)

@@ -22,7 +22,6 @@ from demo.shapes2d.views import NO_PIN, REACH, data_url, png, side_by_side
 from demo.shapes3d import examples
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.scene import Look, Scene
-from demo.uploads.pictures import UploadError
 
 STRIP, STRIP_SIDE = 5, 48  # pictures over a slider's range, and their pixels
 THUMBNAIL = 72
@@ -30,21 +29,11 @@ ROWS, COLUMNS, CELL = 3, 6, 96  # of the walk
 FRAMES, FILM_SIDE = 8, 128  # a quarter of the film, and its pixels
 PAPER = (0.945, 0.953, 0.965)  # of films, which cannot be transparent
 FILES = {"glb": "model/gltf-binary", "stl": "model/stl", "obj": "model/obj"}
-MAX_SIDE = 64  # cells of a grid from outside
 
 
 def cells(grid: Tensor) -> str:
-    """``(..., S, S, S)`` in [0, 1] as base64 of one byte a cell, x slowest."""
+    """``(..., S, S, S)`` in [0, 1] as base64 of one byte a cell, x slowest; ``read_cells`` is the inverse."""
     return base64.b64encode((grid.clamp(0, 1) * 255).round().to(torch.uint8).numpy().tobytes()).decode()
-
-
-def from_cells(text: Any) -> Tensor:
-    """The inverse, ``(1, 1, S, S, S)``; ``UploadError`` for anything else."""
-    data = base64.b64decode(text) if isinstance(text, str) and len(text) <= 2 * MAX_SIDE**3 else b""
-    side = round(len(data) ** (1 / 3))
-    if not 8 <= side <= MAX_SIDE or side**3 != len(data):
-        raise UploadError("A grid must be a cube of 8 to 64 cells a side, one byte each, as base64.")
-    return torch.frombuffer(bytearray(data), dtype=torch.uint8).view(1, 1, side, side, side) / 255
 
 
 def stage(scene: Scene, loaded: Loaded) -> dict[str, Any]:

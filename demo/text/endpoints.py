@@ -11,7 +11,8 @@ from demo.models.reader import Reader
 from demo.models.registry import Models
 from demo.shapes2d.endpoints import refusing
 from demo.text import scene as reading
-from demo.uploads.pictures import UploadError, read_text
+from demo.uploads.texts import read_text
+from demo.uploads.values import UploadError
 
 RUNS = 3  # when time is measured, which every answer pays for
 

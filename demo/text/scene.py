@@ -15,7 +15,8 @@ from demo.classify.scene import percent
 from demo.models.outside import as_arguments
 from demo.models.reader import USUAL, Reader, Stop
 from demo.text import examples as passages
-from demo.uploads.pictures import UploadError, read_integer, read_text
+from demo.uploads.texts import read_text
+from demo.uploads.values import UploadError, read_integer
 from textclf import Trace
 from textclf.bottleneck import Plan
 from textclf.tokens import Piece, batch

@@ -14,7 +14,8 @@ from demo.text import examples as passages
 from demo.text import scene as reading
 from demo.text import tables, views
 from demo.text.scene import SHORT, Reading
-from demo.uploads.pictures import MAX_ROWS, MAX_TEXT, UploadError, read_integer, read_table_file, read_text
+from demo.uploads.texts import MAX_ROWS, MAX_TEXT, read_table_file, read_text
+from demo.uploads.values import UploadError, read_integer
 from weights import WeightsError
 
 LABELS = {"text-imdb": "Film reviews", "text-agnews": "News topics"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from demo.classify.scene import percent
 from demo.models.reader import Reader
-from demo.uploads.pictures import TextTable, clean_text
+from demo.uploads.texts import TextTable, clean_text
 from textclf import TextClassifier
 from training.texts import MAX_CHARACTERS
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import shlex
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from demo.uploads.pictures import UploadError, read_choice, read_integer
+from demo.uploads.values import UploadError, quotable, read_choice, read_integer
 from weights.catalog import NAME
 
-LONGEST = 300  # characters of a path or name
 FEWEST = 40  # examples: a tenth is held out twice, and a batch has at least eight
 FEW = 200  # steps: a shorter training hardly leaves its start
 Choices = Mapping[str, Any]
@@ -54,24 +52,6 @@ class Kind(NamedTuple):
     title: str
     fields: tuple[Field, ...]
     write: Callable[[Choices], list[Step]]
-
-
-def quotable(value: object, label: str) -> str:
-    """A path or a name that a command can hold and that looks like what it is.
-
-    Raises:
-        UploadError: nothing, too much, characters that are not seen, or something that a command takes for an option.
-    """
-    text = value.strip() if isinstance(value, str) else ""
-    if not text:
-        raise UploadError(f"{label}: write a name.")
-    if len(text) > LONGEST:
-        raise UploadError(f"{label}: {len(text):,} characters are too many, it may have {LONGEST}.")
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in text):
-        raise UploadError(f"{label}: it holds a character that cannot be seen; type it without.")
-    if text.startswith("-"):
-        raise UploadError(f"{label}: a command takes what begins with - for an option; write ./{text[:40]}.")
-    return text
 
 
 # ---- questions ----

@@ -16,7 +16,7 @@ from demo.shapes2d import scene
 from demo.shapes3d import scene as scene3d
 from demo.tab import LISTEN, component, directly, field, sentence
 from demo.text import scene as reading
-from demo.uploads.pictures import UploadError, read_choice
+from demo.uploads.values import UploadError, read_choice
 from demo.yourown import commands, views
 from weights import WeightsError
 from weights.checkpoint import one_line

@@ -33,7 +33,7 @@ class Found(NamedTuple):
 def _mesh(kind: str) -> Callable[[bytes], object]:
     from affinevae import solid
     from demo.uploads import mesh_child
-    from demo.uploads.pictures import UploadError
+    from demo.uploads.values import UploadError
 
     def read(data: bytes) -> object:
         try:
@@ -47,7 +47,7 @@ def _mesh(kind: str) -> Callable[[bytes], object]:
 
 
 def _table(data: bytes) -> object:
-    from demo.uploads.pictures import read_table_file
+    from demo.uploads.texts import read_table_file
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
@@ -61,22 +61,21 @@ def _table(data: bytes) -> object:
 
 def readers() -> dict[str, Callable[[bytes], object]]:
     """Every reader by name; a name of a mesh is its kind."""
-    from demo.uploads import mesh_child
-    from demo.uploads import pictures as uploads
+    from demo.uploads import mesh_child, pictures, texts, values
 
     text: dict[str, Callable[[str], object]] = {
-        "text": uploads.read_text,
-        "json": uploads.read_json,
-        "data url": uploads.read_data_url,
-        "numbers": lambda t: uploads.read_numbers(t, 3, "z", -5, 5),
-        "choice": lambda t: uploads.read_choice(t, ["fast", "best"], "The effort"),
+        "text": texts.read_text,
+        "json": values.read_json,
+        "data url": pictures.read_data_url,
+        "numbers": lambda t: values.read_numbers(t, 3, "z", -5, 5),
+        "choice": lambda t: values.read_choice(t, ["fast", "best"], "The effort"),
     }
     of_text = {
         name: lambda data, read=read: read(data.decode("utf-8", "surrogatepass"))
         for name, read in text.items()
     }
     return {
-        "image": uploads.read_image,
+        "image": pictures.read_image,
         "table": _table,
         **{kind: _mesh(kind) for kind in mesh_child.CHECKS},
         **of_text,
@@ -87,7 +86,7 @@ def _serve(connection: Connection) -> None:
     warnings.simplefilter("ignore")
     import pandas  # noqa: F401 - before the limit
 
-    from demo.uploads.pictures import UploadError
+    from demo.uploads.values import UploadError
 
     known = readers()
     known["table"](b"text\na\n")

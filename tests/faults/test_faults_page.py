@@ -38,7 +38,8 @@ from demo.text import scene as reading
 from demo.text import tab as classify_text
 from demo.text import views as views_text
 from demo.uploads import mesh_parent
-from demo.uploads.pictures import UploadError, read_shape_file
+from demo.uploads.meshes import read_shape_file
+from demo.uploads.values import UploadError
 from textclf import TextClassifier
 from textclf.export import export
 from weights import WeightsError

@@ -25,7 +25,8 @@ from demo.classify.tab import Classify
 from demo.classify.treemap import treemap
 from demo.costs import ratio
 from demo.models.registry import Classifier, Models
-from demo.uploads.pictures import UploadError, read_image
+from demo.uploads.pictures import read_image
+from demo.uploads.values import UploadError
 from weights import WeightsError
 
 

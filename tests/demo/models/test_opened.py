@@ -22,7 +22,7 @@ from demo.classify.tab import Classify  # noqa: E402
 from demo.models import outside as opened  # noqa: E402
 from demo.models.outside import Policy, as_arguments, is_local, label, policy_of  # noqa: E402
 from demo.models.registry import MOST_OPENED, Models  # noqa: E402
-from demo.uploads.pictures import UploadError  # noqa: E402
+from demo.uploads.values import UploadError  # noqa: E402
 from weights import WeightsError  # noqa: E402
 
 __all__ = ["fake_hub"]

@@ -20,7 +20,7 @@ from demo.models.registry import Models
 from demo.shapes import steering
 from demo.shapes2d import examples, scene
 from demo.shapes2d import tab as shapes2d
-from demo.uploads.pictures import UploadError
+from demo.uploads.values import UploadError
 from weights import WeightsError
 
 pytestmark = pytest.mark.usefixtures("in_weights")

@@ -28,7 +28,8 @@ from demo.shapes3d import examples as examples3d
 from demo.shapes3d import scene as scene3d
 from demo.shapes3d import tab as shapes3d
 from demo.shapes3d import views as views3d
-from demo.uploads.pictures import UploadError
+from demo.uploads.meshes import read_cells, read_shape_url
+from demo.uploads.values import UploadError
 from weights import WeightsError
 
 pytestmark = pytest.mark.usefixtures("in_weights")
@@ -203,7 +204,7 @@ def test_the_page_asks_directly_and_is_refused_in_words(loaded: Loaded) -> None:
     draw, strips, still, save = shapes3d.direct_calls(Models())
     look = {"level": 0.5, "style": "surface", "view": [0, 10, 1]}
     code = {"model": SOLID, "z": [0] * 4, "pose": [0, 0, 0], "look": look}
-    grid = views3d.from_cells(draw(code)["redrawn"])
+    grid = read_cells(draw(code)["redrawn"])
     assert torch.allclose(grid, loaded.model.decode(torch.zeros(1, 4), torch.zeros(1, 3)), atol=1 / 255)
     assert set(strips({**code, "latents": [2, 0]})["strips"]) == {"0", "2"}
     assert still({**code, "cells": views3d.cells(grid), "side": 64})["url"].startswith("data:image/png")
@@ -264,7 +265,7 @@ def test_a_walk_is_a_film_in_which_the_camera_goes_round(loaded: Loaded) -> None
 
 def test_uploads_are_told_by_name_and_content(tmp_path: Path) -> None:
     data = base64.b64encode(trimesh.creation.box((1, 2, 3)).export(file_type="stl")).decode()
-    grid = shapes3d.read_shape_url(f"data:application/octet-stream;base64,{data}", "Box.STL", 16)
+    grid = read_shape_url(f"data:application/octet-stream;base64,{data}", "Box.STL", 16)
     assert grid.shape == (1, 1, 16, 16, 16)
     assert 100 < grid.sum() < 16**3
     wrong = [
@@ -277,7 +278,7 @@ def test_uploads_are_told_by_name_and_content(tmp_path: Path) -> None:
     ]
     for url, name, words in wrong:
         with pytest.raises(UploadError, match=words):
-            shapes3d.read_shape_url(url, name, 16)
+            read_shape_url(url, name, 16)
 
 
 def test_models_of_the_other_kind_are_not_here() -> None:

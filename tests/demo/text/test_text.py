@@ -19,7 +19,8 @@ from demo.text import examples as passages
 from demo.text import scene as reading
 from demo.text import tables
 from demo.text import views as views_text
-from demo.uploads.pictures import MAX_ROWS, MAX_TEXT, UploadError, read_table_file, read_text
+from demo.uploads.texts import MAX_ROWS, MAX_TEXT, read_table_file, read_text
+from demo.uploads.values import UploadError
 from weights import WeightsError
 
 TEXT = "good word1 word2, bad word3 word4 awful 5 lovely word9"
@@ -317,7 +318,7 @@ def test_bad_tables_are_refused_in_one_sentence(tmp_path: Path, content: bytes |
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demo.uploads.pictures.MAX_TABLE_BYTES", 10)
+    monkeypatch.setattr("demo.uploads.texts.MAX_TABLE_BYTES", 10)
     with pytest.raises(UploadError, match="a table may have"):
         read_table_file(table(tmp_path, "text\n" + "a\n" * 10))
 

@@ -20,18 +20,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
-from demo.uploads.pictures import (
-    MAX_BYTES,
-    UploadError,
-    read_choice,
-    read_data_url,
-    read_image,
-    read_image_file,
-    read_integer,
-    read_json,
-    read_number,
-    read_numbers,
-)
+from demo.uploads.files import MAX_BYTES
+from demo.uploads.pictures import read_data_url, read_image, read_image_file
+from demo.uploads.values import UploadError, read_choice, read_integer, read_json, read_number, read_numbers
 
 ROOT = Path(__file__).parents[3]
 
@@ -269,7 +260,8 @@ SLOW: dict[str, Callable[[], bytes]] = {
 
 MEASURE = """
 import re, sys, time
-from demo.uploads.pictures import UploadError, read_image
+from demo.uploads.pictures import read_image
+from demo.uploads.values import UploadError
 # Not ru_maxrss: a child inherits the peak of the process that started it.
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024
 data = sys.stdin.buffer.read()
@@ -295,8 +287,8 @@ def test_bombs_take_little_memory_and_time(name: str) -> None:
 HARDEN = """
 import io, sys
 import PIL.Image
-from demo.uploads import pictures as uploads
-uploads.harden_pillow()
+from demo.uploads import pictures
+pictures.harden_pillow()
 data = sys.stdin.buffer.read()
 try:
     image = PIL.Image.open(io.BytesIO(data))

@@ -25,7 +25,8 @@ from trimesh.creation import icosphere, torus
 from affinevae.solid import MeshError, occupancy, parse_mesh
 from affinevae.voxels import read_shape
 from demo.uploads import mesh_child, mesh_parent
-from demo.uploads.pictures import UploadError, read_shape_file
+from demo.uploads.meshes import read_shape_file
+from demo.uploads.values import UploadError
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "demo" / "meshes").glob("*.glb"))

@@ -15,7 +15,7 @@ import tyro
 
 from affinevae.groups import GROUPS
 from classifiers import create_network
-from demo.uploads.pictures import UploadError
+from demo.uploads.values import UploadError
 from demo.yourown import commands
 from demo.yourown.commands import KINDS, Pace, duration, in_time, pace, write
 from training.measure import parameters
