@@ -1,4 +1,4 @@
-"""Measure a text classifier's plans on test texts, beside a linear model on TF-IDF.
+"""Measure a text classifier's plans on test texts, beside linear models on words.
 
     python -m textclf.evaluate runs/reviews --data reviews.csv
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from textclf.bottleneck import Plan, lengths
 from textclf.card import model_card
 from textclf.engine import PRECISIONS, graph_path
+from textclf.linear import linear_models
 from textclf.model import Engine, TextClassifier
 from textclf.tokens import batch
 from training.command import command
@@ -30,7 +31,6 @@ from training.runs import read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
 
 BATCH = 64
-STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of the linear model's regularisation; validation chooses
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Evaluate(ModelAndTexts):
 
     Args:
         test: how many test texts, at most.
-        linear: also train the TF-IDF baseline.
+        linear: also train the linear baselines, TF-IDF and NB-SVM.
         rounds: of timing, in which every plan has its turn.
         terms: terms of use of the data, for the card; known for data sets by name.
         output: folder for the results; the model's own if left out.
@@ -169,35 +169,29 @@ def _engines(model: TextClassifier, plan: str) -> list[Engine]:
     return ["torch", *exported]
 
 
-# The linear baseline -----------------------------------------------------------------------------------------------
+# The linear baselines ----------------------------------------------------------------------------------------------
 
 
-def linear_model(data: TextData) -> tuple[Callable[[Sequence[str]], Any], dict[str, Any]]:
-    """TF-IDF of words and pairs with a linear support vector machine, its strength chosen on validation.
+def linear_baselines(data: TextData, test: TextSplit, rounds: int = 10) -> dict[str, Any]:
+    """Each of :func:`textclf.linear.linear_models` on test texts, and the best on validation first.
 
-    Returns the function from texts to class indices and what was chosen.
+    Milliseconds a text include its features.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.svm import LinearSVC
-
-    features = TfidfVectorizer(
-        ngram_range=(1, 2), min_df=min(2, max(1, len(data.train) // 100)), sublinear_tf=True
-    )
-    train, held = features.fit_transform(data.train.texts), features.transform(data.validation.texts)
-    fitted = {c: LinearSVC(C=c, random_state=0).fit(train, data.train.labels.numpy()) for c in STRENGTHS}
-    right = {c: float(m.score(held, data.validation.labels.numpy())) for c, m in fitted.items()}
-    best = max(right, key=right.__getitem__)
-    chosen = {"C": best, "validation_accuracy": right[best], "features": len(features.vocabulary_)}
-    return lambda texts: fitted[best].predict(features.transform(texts)), chosen
-
-
-def linear_baseline(data: TextData, test: TextSplit, rounds: int = 10) -> dict[str, Any]:
-    """Accuracy and milliseconds a text (its features included) of :func:`linear_model`."""
-    classify_texts, chosen = linear_model(data)
-    right = float((torch.as_tensor(classify_texts(test.texts)) == test.labels).float().mean())
+    models = linear_models(data)
     text = sorted(test.texts, key=len)[len(test) // 2]
-    time = compare({"linear": lambda: classify_texts([text])}, rounds=rounds)["linear"]
-    return {**chosen, "accuracy": right, "n": len(test), "latency_ms": time.median_ms}
+    times = compare({n: lambda m=m: m.predict([text]) for n, m in models.items()}, rounds=rounds)  # type: ignore[misc]
+    found = {
+        name: {
+            "C": model.strength,
+            "validation_accuracy": model.validation_accuracy,
+            "features": model.features,
+            "accuracy": float((torch.as_tensor(model.predict(test.texts)) == test.labels).float().mean()),
+            "latency_ms": times[name].median_ms,
+        }
+        for name, model in models.items()
+    }
+    best = max(found, key=lambda name: found[name]["validation_accuracy"])
+    return {"name": best, "n": len(test), **found[best], "kinds": found}
 
 
 # The command -------------------------------------------------------------------------------------------------------
@@ -234,7 +228,7 @@ def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[s
         "parameters": parameters(model),
     }
     if options.linear:
-        result["linear"] = linear_baseline(data, test, options.rounds)
+        result["linear"] = linear_baselines(data, test, options.rounds)
     return result
 
 

@@ -131,12 +131,12 @@ def costs(scene: Reading, loaded: Reader, found: Mapping[str, Cost]) -> dict[str
 def linear(loaded: Reader) -> str:
     """The classical alternative in a sentence; it is not on the page, only its numbers are."""
     found, count = loaded.section("test", "linear"), loaded.section("test").get("n")
-    right, time = found.get("accuracy"), found.get("latency_ms")
+    right, time, name = found.get("accuracy"), found.get("latency_ms"), found.get("name", "TF-IDF")
     if not isinstance(right, float) or not isinstance(time, float):
         return ""
     of = f" of {count:,} test texts" if isinstance(count, int) else ""
     return (
-        f"For comparison, TF-IDF with a linear model, measured when this model was evaluated and not here: "
+        f"For comparison, {name} (a linear model on words), measured when this model was evaluated and not here: "
         f"right in {100 * right:.1f} %{of}, {time:.2g} ms a text."
     )
 

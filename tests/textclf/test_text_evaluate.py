@@ -1,15 +1,18 @@
-"""Numbers that are reported: scores, calibration, work, and the linear baseline."""
+"""Numbers that are reported: scores, calibration, work, and the linear baselines."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from tinytext import LAYERS, model, write_csv
 
-from textclf.evaluate import Evaluate, calibration_error, linear_model, run, scores
-from training.texts import load_texts
+from textclf.evaluate import Evaluate, calibration_error, run, scores
+from textclf.linear import KINDS, log_count_ratio
+from training.texts import TextData, TextReport, TextSplit, load_texts
 
 
 def test_perfect_and_wrong_scores() -> None:
@@ -45,11 +48,29 @@ def test_macs_are_counted_by_hand() -> None:
     assert classifier.macs((1, 2, 1), 33) == layer(33) + 2 * layer(17) + head
 
 
-def test_linear_model_learns_and_chooses_on_validation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_linear_models_learn_and_choose_on_validation(kind: str, tmp_path: Path) -> None:
     data = load_texts(str(write_csv(tmp_path / "reviews.csv", 400)))
-    classify, chosen = linear_model(data)
-    assert (torch.as_tensor(classify(data.test.texts)) == data.test.labels).float().mean() > 0.9
-    assert chosen["C"] in (0.1, 0.3, 1.0, 3.0, 10.0)
+    model = KINDS[kind](data)
+    predicted = torch.as_tensor(model.predict(data.test.texts))
+    assert (predicted == data.test.labels).float().mean() > 0.9
+    held = torch.as_tensor(model.predict(data.validation.texts)) == data.validation.labels
+    assert model.validation_accuracy == pytest.approx(float(held.float().mean()))
+
+
+def test_log_count_ratio_is_that_of_smoothed_counts() -> None:
+    x = csr_matrix(np.array([[1, 0, 1], [1, 0, 0], [0, 1, 1]]))
+    ratio = log_count_ratio(x, np.array([True, True, False]))
+    inside, outside = np.array([3, 1, 2]) / 6, np.array([1, 2, 2]) / 5  # occurrences and one more
+    np.testing.assert_allclose(ratio, np.log(inside / outside))
+
+
+def test_nb_svm_reads_punctuation_and_several_classes() -> None:
+    texts = [f"{word} {mark}" for mark in "!?." for word in ("this", "that", "it", "one", "we", "you")]
+    labels = torch.arange(3).repeat_interleave(6)
+    split = TextSplit(texts, labels)
+    data = TextData(split, split, split, ("a", "b", "c"), "marks", None, "marks", TextReport(18))
+    assert (KINDS["NB-SVM"](data).predict(["it !", "so ?", "they ."]) == [0, 1, 2]).all()
 
 
 def test_other_classes_are_refused(tmp_path: Path) -> None:

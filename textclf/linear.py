@@ -1,0 +1,121 @@
+"""Linear classifiers on words and pairs of words: what a practitioner has without any network.
+
+``linear_models`` trains each kind of ``KINDS`` with its strength chosen on validation. They stand in every table of
+plans: TF-IDF with a support vector machine, and NB-SVM (Wang & Manning 2012, "Baselines and Bigrams", ACL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.texts import TextData
+
+Array = NDArray[Any]
+Machines = list[tuple[Array, float]]  # weights (F,) and intercept, for each class or for the second of two
+
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of the TF-IDF model's regularisation; validation chooses
+NB_STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)  # of NB-SVM's, whose features are already weighed
+SHARES = (0.25, 0.5, 1.0)  # of the machine's own weights; the rest is their mean size, as in naive Bayes
+SMOOTHING = 1.0  # added to each count of a feature, so that unseen ones say nothing
+TOKEN = r"\w+|[^\w\s]"  # punctuation counts: "!" and "?" are opinions too
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A trained linear classifier.
+
+    Args:
+        predict: texts -> class indices ``(N,)``.
+        strength: of its regularisation, the best of those tried on validation.
+        validation_accuracy: there.
+        features: words and pairs that it knows.
+    """
+
+    predict: Callable[[Sequence[str]], Array]
+    strength: float
+    validation_accuracy: float
+    features: int
+
+
+def linear_models(data: TextData) -> dict[str, Linear]:
+    """Each kind of linear classifier, trained on the training texts: name -> model."""
+    return {name: train(data) for name, train in KINDS.items()}
+
+
+def tfidf_svm(data: TextData) -> Linear:
+    """TF-IDF of words and pairs with a linear support vector machine."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.svm import LinearSVC
+
+    features = TfidfVectorizer(ngram_range=(1, 2), min_df=_least(data), sublinear_tf=True)
+    x, held = features.fit_transform(data.train.texts), features.transform(data.validation.texts)
+    label, held_label = data.train.labels.numpy(), data.validation.labels.numpy()
+    fitted = {c: LinearSVC(C=c, random_state=0).fit(x, label) for c in STRENGTHS}
+    right = {c: float(machine.score(held, held_label)) for c, machine in fitted.items()}
+    best = max(right, key=right.__getitem__)
+    size = len(features.vocabulary_)
+    return Linear(lambda texts: fitted[best].predict(features.transform(texts)), best, right[best], size)
+
+
+def nb_svm(data: TextData) -> Linear:
+    """NB-SVM: a support vector machine on which words and pairs occur, each weighed by its log count ratio.
+
+    One machine a class against the rest; two classes need one. Validation chooses its strength and how far it may
+    depart from naive Bayes.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    features = CountVectorizer(ngram_range=(1, 2), min_df=_least(data), token_pattern=TOKEN, binary=True)
+    x, held = features.fit_transform(data.train.texts), features.transform(data.validation.texts)
+    label, held_label = data.train.labels.numpy(), data.validation.labels.numpy()
+    targets = [1] if len(data.classes) == 2 else range(len(data.classes))
+    ratios = [log_count_ratio(x, label == target) for target in targets]
+    found: dict[tuple[float, float], Machines] = {}
+    for strength in NB_STRENGTHS:
+        own = [_own_weights(x, label == t, r, strength) for t, r in zip(targets, ratios, strict=True)]
+        for share in SHARES:
+            found[strength, share] = [
+                (r * ((1 - share) * np.abs(w).mean() + share * w), b)
+                for r, (w, b) in zip(ratios, own, strict=True)
+            ]
+    right = {how: float((_decide(held, machines) == held_label).mean()) for how, machines in found.items()}
+    best = max(right, key=right.__getitem__)
+    size = len(features.vocabulary_)
+    return Linear(lambda texts: _decide(features.transform(texts), found[best]), best[0], right[best], size)
+
+
+KINDS: dict[str, Callable[[TextData], Linear]] = {"TF-IDF": tfidf_svm, "NB-SVM": nb_svm}
+
+
+def _least(data: TextData) -> int:
+    """In how many texts a feature must occur; small sets keep every one."""
+    return min(2, max(1, len(data.train) // 100))
+
+
+def log_count_ratio(x: Any, inside: Array) -> Array:
+    """How much likelier each feature is inside a class than outside, ``(F,)`` in nats; ``x`` sparse ``(N, F)``."""
+    counts = [SMOOTHING + np.asarray(x[rows].sum(0)).ravel() for rows in (inside, ~inside)]
+    ratio: Array = np.log(counts[0] / counts[0].sum()) - np.log(counts[1] / counts[1].sum())
+    return ratio
+
+
+def _own_weights(x: Any, inside: Array, ratio: Array, strength: float) -> tuple[Array, float]:
+    """Weights ``(F,)`` of the features times ``ratio``, and the intercept, of a class against the rest."""
+    from sklearn.svm import LinearSVC
+
+    machine = LinearSVC(C=strength, random_state=0).fit(x.multiply(ratio).tocsr(), inside)
+    return machine.coef_[0], float(machine.intercept_[0])
+
+
+def _decide(x: Any, machines: Machines) -> Array:
+    """Class indices ``(N,)`` of features ``(N, F)``: the class whose machine speaks up most."""
+    scores = np.stack(
+        [x @ weights + intercept for weights, intercept in machines], 1
+    )  # (N, K), or (N, 1) for two
+    chosen: Array = (scores[:, 0] > 0).astype(np.int64) if len(machines) == 1 else scores.argmax(1)
+    return chosen
