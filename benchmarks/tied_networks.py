@@ -219,6 +219,7 @@ def front(results: dict[str, Any]) -> dict[str, Any]:
             "n": len(r["accuracies"]),
             "tied": ":" in name,
             "published": False,
+            "shipped": name.endswith(SHIPPED),
             "latency_ms": round(r["ms"], 4),
         }
         for name, r in results["rows"].items()
@@ -234,6 +235,7 @@ def front(results: dict[str, Any]) -> dict[str, Any]:
                 "n": 1,
                 "tied": "BSConv" in name or "ShaResNet" in name,
                 "published": True,
+                "shipped": False,
                 "latency_ms": None,
             }
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from demo import api
 from demo.classify import endpoints as endpoints_classify
 from demo.classify import scene as verdict
 from demo.classify import tab as classify
@@ -54,6 +55,7 @@ def build(models: Models | None = None) -> gr.Blocks:
                 yourown.build(models, page)
         page.load(choose_tab, None, tabs, show_progress="hidden", api_visibility="private")
         endpoints.build(models)
+        api.build(models)
         endpoints3d.build(models)
         endpoints_classify.build(models)
         endpoints_text.build(models)

@@ -1,4 +1,4 @@
-"""What programs can ask of the page about pictures to classify; see :mod:`demo.shapes2d.endpoints`."""
+"""What programs can ask of the page about pictures to classify; see :mod:`demo.api`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
+from demo.api import refusing
 from demo.classify import scene as verdict
 from demo.models.registry import Classifier, Models
-from demo.shapes2d.endpoints import refusing
 from demo.uploads.pictures import read_image_file
 
 

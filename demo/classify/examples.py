@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from demo.shapes2d.examples import CLOTHES, smooth
+from demo.drawings import CLOTHES, smooth
 
 SIDE, FINE = 128, 4  # pixels, and drawn so many times larger
 GRAIN = 4.0  # grey levels: photographs are never flat

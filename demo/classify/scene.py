@@ -16,6 +16,7 @@ from demo.classify import examples as photos
 from demo.models.outside import as_arguments
 from demo.models.registry import Classifier, Net
 from demo.uploads.values import UploadError, read_integer
+from demo.words import percent
 
 TOP = 5
 LARGEST = 1024  # pixels a side that are kept of a visitor's picture
@@ -122,13 +123,6 @@ def words(verdict: Verdict) -> str:
         f"They disagree: the compact network says {name} ({percent(sure)}), "
         f"its dense twin {other} ({percent(as_sure)})."
     )
-
-
-def percent(probability: float) -> str:
-    """Never "100 %": no network can know."""
-    if probability >= 0.995:
-        return "> 99 %"
-    return "< 1 %" if probability < 0.005 else f"{100 * probability:.0f} %"
 
 
 # ---- time ----

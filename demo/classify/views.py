@@ -12,18 +12,18 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from benchmarks.claims.tied_networks import SHIPPED
 from classifiers.anatomy import Layer, kernels, shared_kernels, tied_layers
 from classifiers.images import as_rgb
 from demo.classify import examples as photos
 from demo.classify import scene as verdict
-from demo.classify.scene import Verdict, percent
+from demo.classify.scene import Verdict
 from demo.classify.treemap import treemap
 from demo.costs import plain_row, row
 from demo.models.registry import Classifier, Net
-from demo.shapes2d.views import data_url, png
+from demo.pictures import data_url, png
 from demo.timing import RUNS
 from demo.uploads.values import UploadError
+from demo.words import percent
 
 SHOWN = 608  # pixels of a picture on the page
 SIDE = 8  # filters and channels of a kernel that are drawn
@@ -274,10 +274,11 @@ def front(loaded: Classifier) -> dict[str, Any]:
     points = found.get("points")
     usable = [point for point in points if _usable(point)] if isinstance(points, list) else []
     data = f" {found['data']}, test pictures." if found.get("data") else ""
+    here = {net.model.config.network for net in loaded.nets}
     return {
         "lead": f"Every network that was tried: how often it is right, and what it takes.{data}",
         "points": [{**point, "kind": _kind(point)} for point in usable],
-        "chosen": [f"{net.model.config.network}{which}" for net in loaded.nets for which in ("", SHIPPED)],
+        "chosen": [p["network"] for p in usable if p.get("shipped") or p["network"] in here],
         "axes": AXES,
         "key": KEY,
     }

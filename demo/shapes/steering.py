@@ -20,6 +20,8 @@ from demo.uploads.values import read_number
 CODE_RANGE = 10.0  # of a shape number; a posterior mean lies within 5
 POSE_RANGE = 7.0  # of a number of the pose; a full turn is 6.28
 MAX_SEED = 2**31 - 1
+REACH = 3.0  # of a slider: 99.7 % of the prior
+NO_PIN = "Pin a picture first: the walk goes from the pinned one to the one now."
 Numbers = tuple[float, ...]
 
 

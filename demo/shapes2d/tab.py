@@ -11,11 +11,13 @@ import gradio as gr
 
 from affinevae.explore import code_at, turn_sweep
 from demo.models.registry import Loaded, Models
+from demo.pictures import png
+from demo.shapes.tab import ShapeTab
 from demo.shapes2d import examples, views
 from demo.shapes2d import scene as scenes
 from demo.shapes2d.scene import Point, Scene
 from demo.shapes2d.turning import turning
-from demo.tab import ShapeTab, component, directly, field, keep_panel, kindly, listening
+from demo.tab import component, directly, field, keep_panel, kindly, listening
 from demo.uploads.pictures import LIMITS, read_data_url
 from demo.uploads.values import UploadError, read_integer, read_number
 
@@ -115,12 +117,12 @@ def direct_calls(models: Models) -> tuple[Callable[..., Any], Callable[..., Any]
     def draw_code(asked: Any) -> dict[str, Any]:
         loaded = models.get(asked["model"])
         point = scenes.read_point(loaded.model, asked["z"], asked["pose"])
-        return {"redrawn": views.png(views.decoded(loaded, point))}
+        return {"redrawn": png(views.decoded(loaded, point))}
 
     def peek_map(asked: Any) -> dict[str, Any]:
         loaded = models.get(asked["model"])
         z = place(loaded, asked["x"], asked["y"])
-        return {"redrawn": views.png(views.decoded(loaded, Point(z, (0.0,) * loaded.model.group.dim)))}
+        return {"redrawn": png(views.decoded(loaded, Point(z, (0.0,) * loaded.model.group.dim)))}
 
     return directly(draw_code), directly(peek_map)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from typing import Any
 
@@ -10,35 +9,20 @@ import torch
 from torch import Tensor
 
 from affinevae.explore import Map, Sweep, latent_strips, residual_picture, walk_frames, walk_grid
-from affinevae.picture import draw_strokes, to_gif, to_png
+from affinevae.picture import draw_strokes, to_gif
 from demo.models.registry import Loaded
+from demo.pictures import data_url, png, side_by_side
+from demo.shapes.steering import NO_PIN, REACH
 from demo.shapes2d import examples
 from demo.shapes2d.scene import Point, Scene, as_json, as_query, wears_clothes
 from demo.theme import CLASS_COLOURS
 
 STRIP = 7  # pictures over a slider's range
-REACH = 3.0  # of a slider: 99.7 % of the prior
 MAP_POINTS = 3000  # drawn at most
 FILM = 12  # pictures a row
 DOWNLOAD_SIDE = 512
 
 NO_MAP = "There is no map for this model yet: `python -m affinevae.evaluate` makes one."
-NO_PIN = "Pin a picture first: the walk goes from the pinned one to the one now."
-
-
-def png(image: Tensor, side: int | None = None) -> str:
-    """``(C, S, S)`` as a data URL."""
-    return data_url(to_png(image, side))
-
-
-def data_url(data: bytes, kind: str = "image/png") -> str:
-    """Bytes that travel inside the page."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def side_by_side(images: Tensor) -> str:
-    """``(n, C, S, S)`` in one row."""
-    return png(torch.cat(list(images), -1))
 
 
 def decoded(loaded: Loaded, point: Point) -> Tensor:

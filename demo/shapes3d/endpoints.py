@@ -1,4 +1,4 @@
-"""What programs can ask of the page about shapes in 3D; see :mod:`demo.shapes2d.endpoints`.
+"""What programs can ask of the page about shapes in 3D; see :mod:`demo.api`.
 
 A grid travels as ``{"size": S, "bits": text}``: base64 of ``numpy.packbits(occupancy >= 0.5)`` of an (S, S, S) array
 indexed x, y, z with z up, 4 KB for 32 cells a side. To read it::
@@ -20,10 +20,11 @@ from torch import Tensor
 
 from affinevae.affine3d import iou
 from affinevae.model import EFFORTS
+from demo.api import refusing
 from demo.models.registry import Loaded, Models
 from demo.shapes import lent
+from demo.shapes.code import code_of
 from demo.shapes.steering import CODE_RANGE, MAX_SEED, POSE_RANGE, random_code
-from demo.shapes2d.endpoints import code_of, refusing
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.views import FILES, mesh_url
 from demo.uploads.meshes import read_shape_file

@@ -9,10 +9,11 @@ from typing import Any
 import gradio as gr
 
 from demo.models.registry import Loaded, Models
+from demo.shapes.tab import ShapeTab
 from demo.shapes3d import examples, views
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.scene import Scene
-from demo.tab import ShapeTab, component, directly, field, keep_panel, kindly, listening, sentence
+from demo.tab import component, directly, field, keep_panel, kindly, listening, sentence
 from demo.uploads.meshes import read_cells, read_shape_url
 from demo.uploads.values import UploadError, read_choice, read_integer
 

@@ -17,8 +17,8 @@ from affinevae.explore import latent_strips, walk_frames, walk_grid
 from affinevae.picture import to_gif
 from affinevae.render import CAMERA, over, render
 from demo.models.registry import Loaded
-from demo.shapes.steering import Point
-from demo.shapes2d.views import NO_PIN, REACH, data_url, png, side_by_side
+from demo.pictures import data_url, png, side_by_side
+from demo.shapes.steering import NO_PIN, REACH, Point
 from demo.shapes3d import examples
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.scene import Look, Scene

@@ -12,9 +12,9 @@ from affinevae.explore import turn_images
 from demo.classify import tab as classify
 from demo.models.reader import USUAL, Reader, Stop
 from demo.models.registry import Classifier, Loaded, Models, Net, measured
+from demo.pictures import side_by_side
 from demo.shapes2d import scene
 from demo.shapes2d import tab as shapes2d
-from demo.shapes2d.views import side_by_side
 from demo.shapes3d import examples as examples3d
 from demo.shapes3d import scene as scene3d
 from demo.shapes3d import tab as shapes3d

@@ -1,4 +1,4 @@
-"""What programs can ask of the page about texts; see :mod:`demo.shapes2d.endpoints`."""
+"""What programs can ask of the page about texts; see :mod:`demo.api`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import gradio.events
 
 from demo import timing
+from demo.api import refusing
 from demo.models.reader import Reader
 from demo.models.registry import Models
-from demo.shapes2d.endpoints import refusing
 from demo.text import scene as reading
 from demo.uploads.texts import read_text
 from demo.uploads.values import UploadError

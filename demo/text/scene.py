@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 import torch
 
 from demo import timing
-from demo.classify.scene import percent
 from demo.models.outside import as_arguments
 from demo.models.reader import USUAL, Reader, Stop
 from demo.text import examples as passages
 from demo.uploads.texts import read_text
 from demo.uploads.values import UploadError, read_integer
+from demo.words import percent
 from textclf import Trace
 from textclf.bottleneck import Plan
 from textclf.tokens import Piece, batch

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from demo.classify.scene import percent
 from demo.models.reader import Reader
 from demo.uploads.texts import TextTable, clean_text
+from demo.words import percent
 from textclf import TextClassifier
 from training.texts import MAX_CHARACTERS
 

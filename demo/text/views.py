@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.claims.claim import listed
-from demo.classify.scene import percent
 from demo.costs import plain_row, row
 from demo.models.reader import ENGINES, Reader, Stop
-from demo.shapes2d.views import data_url
+from demo.pictures import data_url
 from demo.text import examples as passages
 from demo.text import scene as reading
 from demo.text.scene import RUNS, Cost, Reading, Word
+from demo.words import listed, percent
 from textclf import Trace
 
 TOP = 5

@@ -1,0 +1,25 @@
+"""Pictures as the components take them: data URLs."""
+
+from __future__ import annotations
+
+import base64
+
+import torch
+from torch import Tensor
+
+from affinevae.picture import to_png
+
+
+def png(image: Tensor, side: int | None = None) -> str:
+    """``(C, S, S)`` as a data URL."""
+    return data_url(to_png(image, side))
+
+
+def data_url(data: bytes, kind: str = "image/png") -> str:
+    """Bytes that travel inside the page."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def side_by_side(images: Tensor) -> str:
+    """``(n, C, S, S)`` in one row."""
+    return png(torch.cat(list(images), -1))
