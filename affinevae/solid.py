@@ -1,27 +1,20 @@
-"""Mesh files to solid occupancy grids, in numpy: what ``voxels.py`` offers as tensors.
+"""Triangles to solid occupancy grids, in numpy: what ``voxels.py`` offers as tensors.
 
 Apart from it so that the process in which the page parses strangers' files loads this file without torch.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import re
 from collections.abc import Iterator
 from itertools import combinations
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import trimesh
-from numpy.typing import NDArray
 from scipy import ndimage
 
-Array = NDArray[Any]
+from affinevae.polygons import Array, MeshError
 
 FILL = 15 / 16  # radius of the enclosing sphere, in pose coordinates
-KINDS = ("glb", "obj", "stl", "off", "ply")
 FARTHEST = 1e5  # distance from the origin in radii; beyond it 32-bit coordinates are coarser than a cell
 MAX_SAMPLES = 10_000_000  # about a second, and 100 times the surface of a sphere
 BLOCK, CHUNK = 100_000, 500_000  # triangles and samples held at once
@@ -30,49 +23,19 @@ WITHIN_REACH = 0.85  # fine cells: no point of a triangle this long is half a ce
 LATTICES = 4  # triangles up to this many times longer are cut alike along all edges, the rest in rows
 
 
-class MeshError(ValueError):
-    """What is wrong with a mesh or a grid, in one plain sentence."""
+class Triangles(Protocol):
+    """A mesh of ``affinevae.meshes`` or of trimesh."""
+
+    @property
+    def vertices(self) -> Any:
+        """Points ``(n, 3)``."""
+
+    @property
+    def faces(self) -> Any:
+        """Corners ``(m, 3)``, rows of points."""
 
 
-def load_mesh(path: str | os.PathLike[str]) -> trimesh.Trimesh:
-    """A GLB, OBJ, STL, OFF or PLY file as one mesh, z up, without materials.
-
-    glTF is y up, so a GLB is turned: ``(x, y, z)`` becomes ``(x, -z, y)``. Files beside it (materials, textures)
-    are never opened.
-
-    Raises:
-        MeshError: another kind of file, damaged, or without faces.
-        OSError: no such file.
-    """
-    return parse_mesh(Path(path).read_bytes(), Path(path).suffix[1:].lower())
-
-
-def parse_mesh(data: bytes, kind: str) -> trimesh.Trimesh:
-    """:func:`load_mesh` of a file's content; ``kind`` is one of ``KINDS``."""
-    if kind not in KINDS:
-        raise MeshError(
-            f"A mesh must be one of {', '.join(k.upper() for k in KINDS)}, not {kind.upper() or 'unnamed'}."
-        )
-    try:
-        parts = [_parse_off(data)] if kind == "off" else _parse(data, kind)
-        parts = [(vertices, faces) for vertices, faces in parts if len(faces)]
-    except MemoryError:
-        raise
-    except Exception as error:  # trimesh raises whatever numpy, struct or json do
-        raise MeshError(f"The {kind.upper()} file is damaged or incomplete; export it again.") from error
-    if not parts:
-        raise MeshError(
-            "The mesh has no faces; a point cloud or lines cannot be filled, so export triangles."
-        )
-    offsets = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
-    vertices = np.concatenate([vertices for vertices, _ in parts])
-    faces = np.concatenate([faces + offset for (_, faces), offset in zip(parts, offsets, strict=False)])
-    if kind == "glb":
-        vertices = np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], 1)
-    return trimesh.Trimesh(vertices, faces, process=False)
-
-
-def occupancy(mesh: trimesh.Trimesh, size: int) -> Array:
+def occupancy(mesh: Triangles, size: int) -> Array:
     """The solid inside of a mesh, bool ``(size, size, size)`` indexed [x, y, z], normalised by ``enclosing_sphere``.
 
     Any soup of triangles will do: orientation, duplicates and cracks narrower than half a cell do not matter.
@@ -111,38 +74,6 @@ def enclosing_sphere(points: Array) -> tuple[Array, float]:
     return centre, float(np.linalg.norm(points - centre, axis=1).max())
 
 
-def _parse(data: bytes, kind: str) -> list[tuple[Array, Array]]:
-    """Vertices and faces of each part, in its place. Without a resolver trimesh opens no other file."""
-    options: dict[str, Any] = {"skip_materials": True} if kind in ("glb", "obj") else {}
-    scene = trimesh.load_scene(io.BytesIO(data), file_type=kind, process=False, **options)
-    meshes = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
-    # The OBJ reader lets points of two numbers through; reshape does not.
-    return [(np.reshape(m.vertices, (len(m.vertices), 3)), np.reshape(m.faces, (-1, 3))) for m in meshes]
-
-
-def _parse_off(data: bytes) -> tuple[Array, Array]:
-    """Not by trimesh, whose reader is slow and fails on polygons. ModelNet's files lack the line break after OFF."""
-    text = re.sub(r"#.*", "", data.decode("latin-1"))
-    lines = [line for line in re.sub(r"^\s*(ST)?C?N?OFF", "", text).splitlines() if line.strip()]
-    points, polygons = (int(word) for word in lines[0].split()[:2])
-    vertices = np.loadtxt(lines[1 : 1 + points], usecols=(0, 1, 2), ndmin=2)
-    by_count: dict[int, list[str]] = {}
-    for line in lines[1 + points :][:polygons]:
-        by_count.setdefault(int(line.split(None, 1)[0]), []).append(line)
-    if len(vertices) < points or sum(map(len, by_count.values())) < polygons:
-        raise ValueError("fewer points or faces than the header says")
-    return vertices, np.concatenate([_fans(count, rows) for count, rows in by_count.items()])
-
-
-def _fans(count: int, rows: list[str]) -> Array:
-    """Triangles ``(n, 3)`` of polygons with ``count`` corners, given as "count corner corner ... colour"."""
-    if count > len(rows[0].split()):
-        raise ValueError("fewer corners than the face says")
-    corners = np.loadtxt(rows, np.int64, usecols=range(1, count + 1), ndmin=2)
-    fans = [corners[:, [0, i, i + 1]] for i in range(1, count - 1)]
-    return np.concatenate(fans) if fans else np.zeros((0, 3), np.int64)
-
-
 def _smallest(points: Array) -> tuple[Array, Array, float]:
     """Support, centre and radius of the smallest sphere around at most five points."""
     best: tuple[Array, Array, float] = (points, points.mean(0), np.inf)
@@ -158,7 +89,7 @@ def _smallest(points: Array) -> tuple[Array, Array, float]:
     return best
 
 
-def _in_fine_cells(mesh: trimesh.Trimesh, size: int) -> Array:
+def _in_fine_cells(mesh: Triangles, size: int) -> Array:
     """Vertices ``(n, 3)``, normalised, in cells of half the size: the frame is [0, 2 size]^3."""
     vertices, faces = np.asarray(mesh.vertices, float), np.asarray(mesh.faces)
     if not len(faces):

@@ -22,11 +22,24 @@ import trimesh
 from skimage.measure import marching_cubes
 from torch import Tensor
 
-from affinevae.solid import FILL, Array, MeshError, enclosing_sphere, load_mesh, occupancy, parse_mesh
+from affinevae.meshes import parse_mesh
+from affinevae.polygons import Array, MeshError
+from affinevae.solid import FILL, enclosing_sphere, occupancy
 
 __all__ = ["FILL", "MeshError", "enclosing_sphere", "load_mesh", "read_shape", "to_mesh", "voxelize"]
 
 Style = Literal["surface", "blocks"]
+
+
+def load_mesh(path: str | os.PathLike[str]) -> trimesh.Trimesh:
+    """A GLB, OBJ, STL, OFF or PLY file as one mesh, z up, without materials; see ``affinevae.meshes.parse_mesh``.
+
+    Raises:
+        MeshError: another kind of file, damaged, too large, without faces, or with something that is not read.
+        OSError: no such file.
+    """
+    mesh = parse_mesh(Path(path).read_bytes(), Path(path).suffix[1:].lower())
+    return trimesh.Trimesh(*mesh, process=False)
 
 
 def voxelize(mesh: trimesh.Trimesh, size: int = 32) -> Tensor:

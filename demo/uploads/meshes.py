@@ -12,18 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demo.uploads import mesh_child, mesh_parent
+from affinevae.polygons import ANY_KIND, KINDS
+from demo.uploads import mesh_parent
 from demo.uploads.files import MAX_BYTES, read_file
+from demo.uploads.mesh_child import LIMITS
 from demo.uploads.values import UploadError
 
-MESH_LIMITS = f"{mesh_child.MAX_FACES:,} faces, {mesh_child.MAX_VERTICES:,} points and {MAX_BYTES / 1e6:g} MB"
+MESH_LIMITS = f"{LIMITS.faces:,} faces, {LIMITS.vertices:,} points and {MAX_BYTES / 1e6:g} MB"
 MAX_CELLS_A_SIDE = 64  # of a grid from the page
 
 
 def read_shape_file(path: str | os.PathLike[str], size: int) -> Tensor:
     """The occupancy grid of a mesh file, float ``(1, 1, size, size, size)`` of zeros and ones.
 
-    GLB, OBJ, STL, OFF or PLY, told by name and content; at most ``MAX_FACES`` faces and points. Nothing of the
+    GLB, OBJ, STL, OFF or PLY, told by name and content; at most ``LIMITS``. Nothing of the
     file is parsed in this process.
 
     Raises:
@@ -31,11 +33,11 @@ def read_shape_file(path: str | os.PathLike[str], size: int) -> Tensor:
     """
     data = read_file(path, "mesh", MESH_LIMITS)
     kind = os.path.splitext(path)[1][1:].lower()
-    if kind not in mesh_child.CHECKS:
+    if kind not in KINDS:
         hint = "of glTF only the binary form can be read, so export a GLB" if kind == "gltf" else "send that"
-        raise UploadError(f"A mesh must be {mesh_child.KINDS} by its name; {hint}.")
+        raise UploadError(f"A mesh must be {ANY_KIND} by its name; {hint}.")
     if not data:
-        raise UploadError(f"The file is empty; send {mesh_child.KINDS}.")
+        raise UploadError(f"The file is empty; give {ANY_KIND}.")
     cells = np.frombuffer(_in_child(data, kind, size, size**3), bool).astype(np.float32)
     return torch.from_numpy(cells.reshape(1, 1, size, size, size))
 

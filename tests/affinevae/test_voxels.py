@@ -327,8 +327,9 @@ BAD_FILES = {
     "points.off": (b"OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "no faces|damaged"),
     "cut.off": (b"OFF\n3 2 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "damaged"),
     "corners.off": (b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n9 0 1 2\n", "damaged"),
-    "text.stl": (b"hello", "no faces|damaged"),
-    "empty.glb": (b"", "damaged"),
+    "text.stl": (b"hello", "not such a file"),
+    "empty.glb": (b"", "empty"),
+    "cut.glb": (b"glTF", "damaged"),
     "shape.gltf": (b"{}", "GLTF"),
     "shape": (b"", "unnamed"),
 }

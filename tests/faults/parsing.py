@@ -31,14 +31,14 @@ class Found(NamedTuple):
 
 
 def _mesh(kind: str) -> Callable[[bytes], object]:
-    from affinevae import solid
+    from affinevae import meshes, polygons, solid
     from demo.uploads import mesh_child
     from demo.uploads.values import UploadError
 
     def read(data: bytes) -> object:
         try:
-            return solid.occupancy(solid.parse_mesh(mesh_child.checked(data, kind), kind), 16)
-        except (mesh_child.Refused, solid.MeshError) as error:
+            return solid.occupancy(meshes.parse_mesh(data, kind, mesh_child.LIMITS), 16)
+        except polygons.MeshError as error:
             raise UploadError(str(error)) from error
         except MemoryError as error:  # as the page's own child says it
             raise UploadError("The mesh takes too much memory; simplify it and send that.") from error
@@ -61,7 +61,8 @@ def _table(data: bytes) -> object:
 
 def readers() -> dict[str, Callable[[bytes], object]]:
     """Every reader by name; a name of a mesh is its kind."""
-    from demo.uploads import mesh_child, pictures, texts, values
+    from affinevae import polygons
+    from demo.uploads import pictures, texts, values
 
     text: dict[str, Callable[[str], object]] = {
         "text": texts.read_text,
@@ -77,7 +78,7 @@ def readers() -> dict[str, Callable[[bytes], object]]:
     return {
         "image": pictures.read_image,
         "table": _table,
-        **{kind: _mesh(kind) for kind in mesh_child.CHECKS},
+        **{kind: _mesh(kind) for kind in polygons.KINDS},
         **of_text,
     }  # type: ignore[dict-item]
 
