@@ -16,9 +16,12 @@ from typing_extensions import Self
 from classifiers import images as pictures
 from classifiers.networks import create_network, penultimate
 from weights.checkpoint import WeightsError, one_line
-from weights.pretrained import Pretrained, locate
+from weights.graphs import probe_rows, require_agreement, require_plain
+from weights.pretrained import Pretrained
 
 Engine = Literal["auto", "onnx", "torch"]
+ENGINES: tuple[Engine, ...] = ("auto", "onnx", "torch")
+AGAIN = "python -m classifiers.export"
 BATCH = 256
 ONNX = "model.onnx"
 
@@ -93,7 +96,7 @@ class CompactCNN(
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
-        cls, name_or_path: str | Path, *, engine: Engine = "auto", **options: Any
+        cls, pretrained_model_name_or_path: str | Path, *, engine: Engine = "auto", **options: Any
     ) -> Self:
         """See :meth:`weights.pretrained.Pretrained.from_pretrained`.
 
@@ -104,12 +107,21 @@ class CompactCNN(
         Raises:
             WeightsError: also for an ONNX file that is missing, damaged or another model's.
         """
-        model: Self = super().from_pretrained(name_or_path, **options)
-        source, _ = locate(name_or_path, revision=options.get("revision"), local_files_only=True)
-        if engine == "onnx" or (engine == "auto" and (source / ONNX).is_file()):
-            model.session = open_session(source / ONNX, model)
+        if engine not in ENGINES:
+            raise WeightsError(f"there is no engine {engine!r:.40}: choose one of {', '.join(ENGINES)}")
+        model: Self = super().from_pretrained(pretrained_model_name_or_path, **options)
+        assert model.folder is not None
+        if engine == "onnx" or (engine == "auto" and (model.folder / ONNX).is_file()):
+            model.session = open_session(model.folder / ONNX, model)
         channels_last(model)
         return model
+
+    def compare_graphs(self) -> int:
+        """See :meth:`weights.Pretrained.compare_graphs`."""
+        if self.folder is None or not (self.folder / ONNX).is_file():
+            return 0
+        open_session(self.folder / ONNX, self)
+        return 1
 
     @property
     def engine(self) -> str:
@@ -163,17 +175,46 @@ def channels_last(model: CompactCNN) -> CompactCNN:
 
 
 def open_session(path: Path, model: CompactCNN) -> InferenceSession:
-    """The ONNX model of a file; ``WeightsError`` if it cannot be the model's."""
+    """The ONNX model of a file; ``WeightsError`` if it cannot be the model's, or does not answer as its weights do.
+
+    A file that the catalogue lists is compared with its sha256, any other with the weights on pictures of noise.
+    """
     config = model.config
+    if not path.is_file():
+        raise WeightsError(f'{path} is missing: make it with `{AGAIN}`, or ask for engine="torch"')
+    graph = path.read_bytes()
+    require_plain(path, graph)
+    listed = model.listed
+    known = listed is not None and path.name in listed.files
+    if listed is not None:
+        listed.require(path.parent, [path.name])
     try:
-        engine = session(path.read_bytes())
+        engine = session(graph)
         given, found = engine.get_inputs()[0], engine.get_outputs()[0]
     except Exception as error:  # whatever ONNX Runtime says to bytes that it cannot use
         raise WeightsError(f"{path} cannot be used ({one_line(error)}): export it again") from error
     wanted = [config.channels, config.size, config.size], len(config.classes)
     if given.name != "image" or given.shape[1:] != wanted[0] or found.shape[-1:] != [wanted[1]]:
-        raise WeightsError(f"{path} is another model's: export it again with `python -m classifiers.export`")
+        raise WeightsError(f"{path} is another model's: export it again with `{AGAIN}`")
+    if not known:
+        answers = _both(engine, model, probe(config.channels, config.size))
+        require_agreement(path, graph, *answers, f"{AGAIN} {path.parent}")
     return engine
+
+
+def probe(channels: int, size: int) -> Tensor:
+    """Soft pictures of noise that are always the same, (B, C, size, size) in [0, 1]."""
+    noise = probe_rows((4 if size <= 64 else 2, channels, 4, 4))
+    return nn.functional.interpolate(noise, (size, size), mode="bilinear")
+
+
+@torch.no_grad()
+def _both(engine: InferenceSession, model: CompactCNN, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits of the weights and of the graph; the model stays in its mode."""
+    training = model.training
+    wanted: Tensor = model.eval()(image.to(model.scope.device)).cpu()
+    model.train(training)
+    return wanted, torch.from_numpy(engine.run(None, {"image": image.numpy()})[0])
 
 
 def session(onnx: bytes, threads: int = 1) -> InferenceSession:

@@ -23,7 +23,7 @@ from textclf.bottleneck import LIMIT, Bottleneck, Operator, Plan, check_plan, le
 from textclf.encoder import Encoder, EncoderConfig
 from textclf.tokens import Piece, Tokens, batch
 from training.measure import macs
-from weights import Pretrained, locate
+from weights import Pretrained, WeightsError
 
 Engine = Literal["auto", "torch", "onnx", "int8"]
 ENGINES: tuple[Engine, ...] = ("auto", "torch", "onnx", "int8")
@@ -132,7 +132,6 @@ class TextClassifier(
 ):
     """Text classifier with one bottleneck before each layer. Arguments: see :class:`TextConfig`."""
 
-    folder: Path | None = None  # where it was loaded from, and with it its ONNX graphs
     dropout: float = DROPOUT
 
     def __init__(
@@ -187,13 +186,6 @@ class TextClassifier(
         places[:shared] = state["positions.weight"][:shared]
         model.encoder.load_state_dict({**state, "positions.weight": places})
         model.tokenizer.copy_(stored)
-        return model
-
-    @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:  # type: ignore[override]
-        """As :meth:`weights.Pretrained.from_pretrained`, remembering the folder for its ONNX graphs."""
-        model = super().from_pretrained(name_or_path, **options)
-        model.folder, _ = locate(name_or_path, revision=options.get("revision"), local_files_only=True)
         return model
 
     def trimmed(self, texts: Iterable[str], size: int) -> Self:
@@ -350,7 +342,32 @@ class TextClassifier(
             return self._torch_runner(self.plan(plan))
         if not exported or self.folder is None:
             raise ValueError(f"plan {plan!r} has no {precision} graph: run python -m textclf.export first")
-        return onnx_engine.load(self.folder, str(plan), precision, threads)
+        return onnx_engine.load(self, str(plan), precision, threads)
+
+    def compare_graphs(self) -> int:
+        """See :meth:`weights.Pretrained.compare_graphs`; a graph that is no plan's is refused too."""
+        if self.folder is None:
+            return 0
+        graphs = {path.name for path in self.folder.glob("*.onnx")}
+        places = [(plan, precision) for plan in self.plans for precision in onnx_engine.PRECISIONS]
+        named = {onnx_engine.graph_path(Path(), *place).name: place for place in places}
+        if unknown := sorted(graphs - named.keys()):
+            raise WeightsError(f"{self.folder / unknown[0]} is the graph of no plan: delete it")
+        for name in sorted(graphs):
+            onnx_engine.load(self, *named[name], threads=1)
+        return len(graphs)
+
+    def reference(self, plan: str) -> onnx_engine.Run:
+        """A named plan in PyTorch, whatever was exported, without a trace of it left on the model."""
+
+        def run(ids: Tensor, mask: Tensor) -> Tensor:
+            training = self.training
+            try:
+                return self._torch_runner(self.plan(plan))(ids, mask)
+            finally:
+                self.train(training)
+
+        return run
 
     def _torch_runner(self, plan: Plan) -> onnx_engine.Run:
         def run(ids: Tensor, mask: Tensor) -> Tensor:

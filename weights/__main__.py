@@ -9,15 +9,16 @@ from pathlib import Path
 
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
-from weights.catalog import Entry, available, catalog, folder, register, unknown
-from weights.checkpoint import WEIGHTS, WeightsError, parameter_count, read_config, read_tensors
+from weights.catalog import Entry, Listed, available, catalog, folder, is_here, register, unknown
+from weights.checkpoint import WEIGHTS, WeightsError, parameter_count, read_config
 from weights.hub import cached
 from weights.push import push
+from weights.whole import class_of, require_readable, require_whole
 
 
 def place(name: str, entry: Entry | None) -> tuple[str, Path | None]:
     """Where the checkpoint is, in a word, and its folder if it is on this machine."""
-    if folder(name).is_dir():
+    if is_here(name):
         return ("shipped" if entry else "local"), folder(name)
     if entry is None or entry.repo is None:
         raise unknown(name)
@@ -51,27 +52,49 @@ def list_all() -> int:
 
 
 def verify(names: Sequence[str]) -> int:
-    entries, failed = catalog(), False
-    for name in names or available():
+    """One line a name, or a folder; what is in the catalogue byte for byte, the others by what they answer."""
+    entries, failed = catalog(), 0
+    asked = list(names) or available()
+    for name in asked:
         try:
             print(f"{name}: {_verdict(name, entries.get(name))}")
         except WeightsError as error:
-            failed = True
-            print(f"{name}: {error}")
+            failed += 1
+            print(f"{name}: WRONG: {error}")
+    if failed:
+        print(f"{failed} of {len(asked)} must not be used", file=sys.stderr)
     return 2 if failed else 0
 
 
 def _verdict(name: str, entry: Entry | None) -> str:
+    if entry is None and Path(name).is_dir():
+        return f"ok (a folder; {_compared(Path(name))})"
     where, copy = place(name, entry)
     if copy is None:
         return "not downloaded"
-    read_config(copy)
-    read_tensors(copy, entry.sha256 if entry else None)
-    return f"ok ({where})" if entry else f"ok ({where}, not in the catalogue)"
+    if entry is None:
+        return f"ok ({where}, not in the catalogue; {_compared(copy)})"
+    Listed(name, entry.files).verify(copy)
+    require_readable(copy)
+    return f"ok ({where}; {len(entry.files)} files as listed)"
+
+
+def _compared(copy: Path) -> str:
+    """What was looked at in a folder of no catalogue, in words; raises if it is not whole."""
+    library = read_config(copy)[0]
+    if class_of(library) is None:
+        require_readable(copy)
+        return f"the numbers were read, but nothing here runs a model of {library}"
+    _, graphs = require_whole(copy)
+    return f"it loads; graphs that answer as its weights do: {graphs}"
 
 
 def add(name: str, repo: str | None, revision: str | None) -> int:
-    print(f"{name}: sha256 {register(name, repo, revision).sha256}")
+    """Accept a folder as it is: it must be whole."""
+    _compared(folder(name))
+    entry = register(name, repo, revision)
+    for file, sha256 in entry.files.items():
+        print(f"{name}/{file}: sha256 {sha256}")
     return 0
 
 
@@ -97,16 +120,23 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser("python -m weights", description="Checkpoints by name.")
     commands = found.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="every checkpoint there is, and where")
-    checking = commands.add_parser("verify", help="check sha256, header, numbers; exit code 2 if wrong")
-    checking.add_argument("names", nargs="*", metavar="NAME", help="default: all")
-    adding = commands.add_parser("add", help="write a folder's sha256 into the catalogue")
+    checking = commands.add_parser(
+        "verify", help="compare every file with the catalogue, or graphs with weights; exit code 2 if wrong"
+    )
+    checking.add_argument("names", nargs="*", metavar="NAME|FOLDER", help="default: all names")
+    adding = commands.add_parser("add", help="write the sha256 of a folder's files into the catalogue")
     adding.add_argument("name", metavar="NAME", help="a folder in the directory of weights")
     adding.add_argument("--repo", metavar="OWNER/REPO", help="its repository on the Hub")
     adding.add_argument("--revision", metavar="COMMIT", help="the commit there with the same weights")
-    pushing = commands.add_parser("push", help="upload a checkpoint with its card; the token is in HF_TOKEN")
+    pushing = commands.add_parser(
+        "push",
+        help="upload a checkpoint with its card; the token is in HF_TOKEN, or `hf auth login` stored it",
+    )
     pushing.add_argument("what", metavar="NAME|FOLDER", help="a name, or any folder with a saved model")
     pushing.add_argument("--repo", required=True, metavar="OWNER/REPO", help="made if there is none")
-    pushing.add_argument("--private", action="store_true", help="make it private")
+    shown = pushing.add_mutually_exclusive_group()
+    shown.add_argument("--private", action="store_true", help="for the owner only, which is the default")
+    shown.add_argument("--public", action="store_true", help="for everybody")
     pushing.add_argument("--revision", metavar="BRANCH", help="default: the main branch")
     pushing.add_argument(
         "--pin", action="store_true", help="write the repository and commit into the catalogue"
@@ -121,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "list": list_all,
         "verify": lambda: verify(args.names),
         "add": lambda: add(args.name, args.repo, args.revision),
-        "push": lambda: send(args.what, args.repo, args.private, args.revision, args.pin),
+        "push": lambda: send(args.what, args.repo, not args.public, args.revision, args.pin),
     }
     try:
         return run[args.command]()

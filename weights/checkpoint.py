@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -13,9 +14,10 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from glob import escape as glob_escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import safetensors.torch
 import torch
@@ -26,8 +28,12 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.json"
 CARD = "README.md"
+# What a model's answers come from, and what the catalogue holds the sha256 of.
+USED = (CONFIG, WEIGHTS, "map.safetensors", "front.json", "*.onnx")
 # What belongs to a model on the Hub: no checkpoint of a training, no pickle, nothing that happens to lie beside it.
-FILES = (CONFIG, WEIGHTS, METRICS, CARD, "map.safetensors", "front.json", "*.onnx")
+FILES = (*USED, METRICS, CARD)
+MAX_CONFIG, MAX_JSON = 2_000_000, 20_000_000  # bytes; ours have some thousands
+SHOWN = 300  # letters of somebody else's message in one of ours
 ASIDE = re.compile("[0-9a-f]{32}")  # what names a folder that is being written
 ABANDONED = 600.0  # seconds; writing a model takes few
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
@@ -37,10 +43,16 @@ class WeightsError(Exception):
     """A checkpoint cannot be found, read or written; the message is one sentence that helps."""
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; ``WeightsError`` if it is missing or anything else."""
+def read_json(path: Path, *, config: bool = False) -> dict[str, Any]:
+    """A JSON object from a file; ``WeightsError`` if it is missing or anything else, of a ``config`` NaN too."""
+    most = MAX_CONFIG if config else MAX_JSON
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise WeightsError(f"{path} is not a file")
+        if path.stat().st_size > most:
+            raise WeightsError(f"{path} is larger than {most / 1e6:g} MB: no model needs so much")
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text, parse_constant=_not_a_number if config else None)
     except FileNotFoundError as error:
         raise WeightsError(f"{path.parent} holds no {path.name}: it is not a saved model") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -50,27 +62,30 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def _not_a_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
 def read_config(folder: Path) -> tuple[str | None, dict[str, Any]]:
     """Library and ``__init__`` arguments of the model in ``folder``; ``WeightsError`` if there are none."""
-    config = read_json(folder / CONFIG)
-    if "library" not in config:
+    config = read_json(folder / CONFIG, config=True)
+    library = config.pop("library", None)
+    if not isinstance(library, str) or len(library) > 100:
         raise WeightsError(f"{folder / CONFIG} names no library: save the model again with save_pretrained")
-    return config.pop("library"), config
+    return library, config
 
 
-def read_tensors(folder: Path, sha256: str | None = None) -> dict[str, Tensor]:
-    """All tensors of ``folder``.
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of ``folder``; ``WeightsError`` if there are none, or as :func:`load_tensors`."""
+    return load_tensors(weights_file(folder))
 
-    Raises:
-        WeightsError: no weights, or only a pickle; half a file; not this ``sha256``; NaN or infinity.
-    """
+
+def weights_file(folder: Path) -> Path:
+    """Where the weights of ``folder`` are; ``WeightsError`` if there are none, or only a pickle."""
     path = folder / WEIGHTS
     if not path.is_file():
         raise WeightsError(_without_weights(folder))
-    if sha256 is not None and (found := file_sha256(path)) != sha256:
-        difference = f"sha256 {found[:12]} where the catalogue says {sha256[:12]}"
-        raise WeightsError(f"{path} has {difference}: restore it, or accept it with `python -m weights add`")
-    return load_tensors(path)
+    return path
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -78,7 +93,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         tensors = safetensors.torch.load_file(path)
     except MemoryError as error:
-        raise WeightsError(f"{path} does not fit into memory: {path.stat().st_size / 1e6:.0f} MB") from error
+        raise WeightsError(_too_large(path)) from error
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} is damaged or incomplete ({one_line(error)}): save it again") from error
     require_finite(tensors, str(path))
@@ -102,16 +117,50 @@ def require_finite(tensors: Mapping[str, Tensor], where: str) -> None:
     """``WeightsError`` names the first tensor that holds NaN or infinity."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
-            raise WeightsError(f"{where} holds NaN or infinity in {name!r}: the model cannot work")
+            raise WeightsError(f"{where} holds NaN or infinity in {name!r:.80}: the model cannot work")
 
 
 def parameter_count(folder: Path) -> int:
     """Numbers in the weights of ``folder``, from the header alone; ``WeightsError`` if it is damaged."""
+    return held(folder).numbers
+
+
+class Size(NamedTuple):
+    """How large a model is: its tensors, and the numbers in all of them."""
+
+    tensors: int
+    numbers: int
+
+
+def held(folder: Path) -> Size:
+    """What the weights of ``folder`` hold, from the header alone; ``WeightsError`` if it is damaged."""
+    path = weights_file(folder)
     try:
-        with safe_open(folder / WEIGHTS, "pt") as file:
-            return sum(torch.Size(file.get_slice(name).get_shape()).numel() for name in file.keys())  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{folder / WEIGHTS} is damaged or incomplete ({one_line(error)})") from error
+        with safe_open(path, "pt") as file:
+            names = list(file.keys())
+            return Size(len(names), sum(math.prod(file.get_slice(name).get_shape()) for name in names))
+    except MemoryError as error:
+        raise WeightsError(_too_large(path)) from error
+    except (OSError, SafetensorError, OverflowError) as error:
+        raise WeightsError(f"{path} is damaged or incomplete ({one_line(error)}): save it again") from error
+
+
+def _too_large(path: Path) -> str:
+    return f"{path} does not fit into memory: {path.stat().st_size / 1e6:.0f} MB"
+
+
+def require_room(needed: Size, folder: Path) -> None:
+    """``WeightsError`` if a model needs much more than the weights of ``folder`` hold; asked before it is built.
+
+    A little more is let through: whoever compares the tensors says which of them is missing or of another shape.
+    """
+    found = held(folder)
+    for word, asked, there in zip(Size._fields, needed, found, strict=True):
+        if asked > 2 * there:
+            sizes = f"{asked:,} {word} or more where {WEIGHTS} holds {there:,}"
+            raise WeightsError(
+                f"{folder / CONFIG} describes a larger network than its weights: {sizes:.{SHOWN}}"
+            )
 
 
 def file_sha256(path: Path) -> str:
@@ -121,6 +170,17 @@ def file_sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def known_sha256(path: Path) -> str:
+    """As :func:`file_sha256`, of a file that has not changed since read only once."""
+    state = path.stat()
+    return _sha256_as_of(path, state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _sha256_as_of(path: Path, *state: int) -> str:
+    return file_sha256(path)
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -179,5 +239,6 @@ def to_json(value: Any) -> bytes:
 
 
 def one_line(error: BaseException) -> str:
-    """First line of an error's message, or its type."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """First line of an error's message, or its type; cut where it is endless."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."

@@ -48,6 +48,8 @@ def fetch(
     *,
     token: str | bool | None = None,
     local_files_only: bool = False,
+    force_download: bool = False,
+    cache_dir: str | Path | None = None,
     files: Sequence[str] = FILES,
     most: int | None = None,
 ) -> Path:
@@ -57,37 +59,42 @@ def fetch(
     answer, the cached copy is used, with a warning in the log.
 
     Args:
+        force_download: fetch every file again, as if nothing were cached.
+        cache_dir: in place of the Hub's own.
         most: bytes that may be fetched.
 
     Raises:
         WeightsError: nothing is cached and the Hub is silent for ``PATIENCE`` seconds or refuses; or the files are
             larger than ``most``, and none was fetched.
     """
-    copy = cached(repo, revision)
+    if local_files_only and force_download:
+        raise WeightsError(f"{repo} cannot be fetched with local_files_only: leave it or force_download out")
+    copy = None if force_download else cached(repo, revision, cache_dir)
     if copy and (local_files_only or COMMIT.fullmatch(revision or "")):
         return copy
     if local_files_only:
         raise WeightsError(f"{repo} is not in the cache, and local_files_only forbids to ask the Hub")
     try:
-        return _download(repo, revision, token, files, most)
+        return _download(repo, revision, token, force_download, cache_dir, files, most)
     except WeightsError:
         raise
     except Exception as error:  # the client, its HTTP library and hf_xet raise what they like
         reason = _reason(revision, error)
         if copy is None:
-            raise WeightsError(f"{repo} is neither a folder nor in the cache, and {reason}") from error
+            known = "was to be fetched again" if force_download else "is neither a folder nor in the cache"
+            raise WeightsError(f"{repo} {known}, and {reason}") from error
         logger.warning("using the cached copy of %s: %s", repo, reason)
         return copy
 
 
-def cached(repo: str, revision: str | None = None) -> Path | None:
+def cached(repo: str, revision: str | None = None, cache_dir: str | Path | None = None) -> Path | None:
     """The folder of a commit, or of the last one seen of a branch, if both files are in the cache.
 
     Raises:
         WeightsError: there can be no such repository.
     """
     try:
-        found = [try_to_load_from_cache(repo, file, revision=revision) for file in (CONFIG, WEIGHTS)]
+        found = [try_to_load_from_cache(repo, file, cache_dir, revision) for file in (CONFIG, WEIGHTS)]
     except HFValidationError as error:
         raise WeightsError(f"no folder {repo!r}, and as a Hub repository: {one_line(error)}") from error
     paths = [Path(path) for path in found if isinstance(path, str)]
@@ -95,11 +102,17 @@ def cached(repo: str, revision: str | None = None) -> Path | None:
 
 
 def _download(
-    repo: str, revision: str | None, token: str | bool | None, files: Sequence[str], most: int | None
+    repo: str,
+    revision: str | None,
+    token: str | bool | None,
+    again: bool,
+    cache_dir: str | Path | None,
+    files: Sequence[str],
+    most: int | None,
 ) -> Path:
     url = hf_hub_url(repo, CONFIG, revision=revision)
     commit = within(PATIENCE, lambda: get_hf_file_metadata(url, token=token, timeout=PATIENCE)).commit_hash
-    if commit and (copy := cached(repo, revision)) and copy.name == commit:
+    if commit and not again and (copy := cached(repo, revision, cache_dir)) and copy.name == commit:
         return copy
     api = HfApi(constants.ENDPOINT, token=token)
     tree = within(PATIENCE, lambda: list(api.list_repo_tree(repo, revision=commit)))
@@ -109,12 +122,18 @@ def _download(
         raise WeightsError(
             f"{repo} has {total / 1e6:,.0f} MB of files: at most {most / 1e6:,.0f} MB are fetched here"
         )
+
+    def get(name: str, revision: str | None) -> str:
+        return hf_hub_download(
+            repo, name, revision=revision, token=token, cache_dir=cache_dir, force_download=again
+        )
+
     beside = (name for name in there if name not in (WEIGHTS, CONFIG))
     for name in (WEIGHTS, *beside, CONFIG):  # the last one is the sign of a complete folder
-        path = hf_hub_download(repo, name, revision=commit, token=token)
+        path = get(name, commit)
     folder = Path(path).parent
-    if cached(repo, revision) != folder:  # moves the branch in the cache, now that the commit is complete
-        hf_hub_download(repo, CONFIG, revision=revision, token=token)
+    if cached(repo, revision, cache_dir) != folder:  # moves the branch, now that the commit is complete
+        get(CONFIG, revision)
     return folder
 
 

@@ -82,7 +82,7 @@ def test_a_broken_or_foreign_onnx_file_is_refused(folder: Path, tmp_path: Path) 
     with pytest.raises(WeightsError, match="another model"):
         CompactCNN.from_pretrained(folder)
     (folder / ONNX).unlink()
-    with pytest.raises(WeightsError, match="cannot be used"):
+    with pytest.raises(WeightsError, match="model.onnx is missing: make it with"):
         CompactCNN.from_pretrained(folder, engine="onnx")
     shutil.rmtree(folder)
 

@@ -104,6 +104,7 @@ def test_auto_takes_the_graph_where_there_is_one(tmp_path: Path) -> None:
     before = loaded.predict(["good bad"], "balanced")
     assert torch.equal(before, loaded.predict(["good bad"], "balanced", "torch"))
     export(loaded, tmp_path / "m", ["balanced"], ["float32"])
+    assert torch.allclose(loaded.predict(["good bad"], "balanced"), before, atol=1e-4)
     torch.nn.init.zeros_(loaded.head.weight)  # the graph still has the weights of the file
     assert torch.allclose(loaded.predict(["good bad"], "balanced"), before, atol=1e-4)
     assert loaded.predict(["good bad"], "balanced", "torch")[0, 0] == 0.5

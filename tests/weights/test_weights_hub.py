@@ -17,6 +17,7 @@ from tiny import Tiny
 import weights
 from weights import WeightsError
 from weights.__main__ import main
+from weights.checkpoint import file_sha256
 from weights.hub import fetch
 
 
@@ -33,8 +34,9 @@ def commit(fake_hub: FakeHub, model: Tiny, tmp_path: Path) -> str:
 @pytest.fixture
 def listed(fake_hub: FakeHub, commit: str, model: Tiny, shelf: Path) -> None:
     """me/tiny in the catalogue as tiny, and not on this machine."""
-    sha256 = weights.checkpoint.file_sha256(shelf.parent / "saved" / "model.safetensors")
-    entry = {"repo": "me/tiny", "revision": commit, "sha256": sha256, "package": "tinylib"}
+    saved = shelf.parent / "saved"
+    files = {name: file_sha256(saved / name) for name in ("config.json", "model.safetensors")}
+    entry = {"repo": "me/tiny", "revision": commit, "package": "tinylib", "files": files}
     (shelf / "catalog.json").write_text(json.dumps({"tiny": entry}))
 
 
@@ -88,7 +90,7 @@ def test_catalogue_name_from_the_hub(
     assert fake_hub.requests == []  # a commit cannot be out of date
     fake_hub.stop()
     assert main(["list"]) == main(["verify"]) == 0
-    assert "tiny: ok (cached)" in capsys.readouterr().out
+    assert "tiny: ok (cached; 2 files as listed)" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("listed")
@@ -101,9 +103,11 @@ def test_another_revision_of_a_catalogue_name(fake_hub: FakeHub, tmp_path: Path)
 @pytest.mark.usefixtures("listed")
 def test_wrong_sha256_from_the_hub(shelf: Path) -> None:
     catalog = json.loads((shelf / "catalog.json").read_text())
-    catalog["tiny"]["sha256"] = "0" * 64
+    catalog["tiny"]["files"]["model.safetensors"] = "0" * 64
     (shelf / "catalog.json").write_text(json.dumps(catalog))
-    with pytest.raises(WeightsError, match="where the catalogue says 000000000000"):
+    with pytest.raises(
+        WeightsError, match="model.safetensors is not what the catalogue's sha256 says: delete the folder"
+    ):
         Tiny.from_pretrained("tiny")
 
 

@@ -195,7 +195,7 @@ def _pipe(folder: Path) -> None:
         (_config("[]"), "holds a list"),
         (_config('{"library": "affinevae"}'), "describes no model"),
         (_config('{"library": "diffusers"}'), "It is a model of diffusers"),
-        (_config('{"library": ["x"]}'), "It is a model of"),
+        (_config('{"library": ["x"]}'), "names no library"),
         (lambda f: changed(f, width=33), "where its config.json asks for"),
         (lambda f: changed(f, extra=1), "unexpected extra"),
         (lambda f: changed(f, size=[30, 30]), "multiple of 4"),
