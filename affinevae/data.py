@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from training.datasets import ImageData, load_images
+from training.pictures import Preparation
 from training.shapes import holds_shapes, load_shapes
 
 
@@ -21,4 +22,4 @@ def load(data: str, channels: int | None = None, size: int | None = None) -> Ima
         from affinevae.voxels import voxelize_file  # trimesh takes a second to import
 
         return load_shapes(path, voxelize_file, size or 32, seed=0)
-    return load_images(data, channels=channels, seed=0)
+    return load_images(data, Preparation(channels=channels, ground="contrast"), seed=0)

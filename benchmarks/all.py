@@ -116,7 +116,7 @@ def _standard_error(values: torch.Tensor) -> float:
 def pictures(folder: Path, metrics: Mapping[str, Any], data: str, n: int) -> Iterator[Check]:
     """Accuracy of an image classifier."""
     model = CompactCNN.from_pretrained(folder)
-    test = load_pictures(data, model.config.size, model.config.channels).test
+    test = load_pictures(data, model.config.prepared).test
     assert test.labels is not None
     index = some(len(test), n)
     right = picture_accuracy(model, ImageSplit(test.images[index], test.labels[index]))

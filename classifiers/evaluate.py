@@ -24,6 +24,7 @@ from classifiers.networks import create_network, dense_name
 from training.command import command
 from training.datasets import ImageSplit
 from training.measure import commit, machine, macs, parameters
+from training.pictures import to_floats
 from training.runs import read_metrics
 from weights.checkpoint import CARD, METRICS, to_json, write
 
@@ -53,7 +54,7 @@ class Evaluate:
 
 def logits_of(model: CompactCNN, images: Tensor) -> Tensor:
     """Logits (N, K) of bytes (N, C, H, W)."""
-    return torch.cat([model.logits(part.float() / 255) for part in images.split(BATCH)])
+    return torch.cat([model.logits(to_floats(part)) for part in images.split(BATCH)])
 
 
 def accuracy(model: CompactCNN, split: ImageSplit) -> float:
@@ -115,12 +116,12 @@ def run(options: Evaluate) -> dict[str, Any]:
     if options.half:
         model.half().float()
     config = model.config
-    data = load(options.data, config.size, config.channels)
+    data = load(options.data, config.prepared)
     if data.test.labels is None or data.classes != model.classes:
         raise ValueError(
             f"{data.name} has other classes than the model, which knows {', '.join(model.classes)}"
         )
-    foreign = [load(name, config.size, config.channels) for name in options.foreign]
+    foreign = [load(name, config.prepared) for name in options.foreign]
     result = {
         "data": data.name,
         "terms": options.terms or data.terms,

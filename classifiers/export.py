@@ -24,6 +24,7 @@ from classifiers.model import ONNX, CompactCNN, session
 from training.command import command
 from training.datasets import ImageData
 from training.measure import Latency, compare
+from training.pictures import to_floats
 from weights.checkpoint import write
 
 CALIBRATION = 512  # pictures that set the range of each activation
@@ -106,7 +107,7 @@ def to_int8(onnx: bytes, calibration: Tensor) -> bytes:
 def run(options: Export) -> dict[str, Latency]:
     """Export a folder's model; returns the latencies that decided."""
     model = CompactCNN.from_pretrained(options.model, engine="torch")
-    data = options.data and load(options.data, model.config.size, model.config.channels)
+    data = options.data and load(options.data, model.config.prepared)
     candidates = {"float32": to_onnx(model)}
     if options.precision != "float32":
         if not data:
@@ -123,8 +124,8 @@ def run(options: Export) -> dict[str, Latency]:
 
 
 def _checked_int8(onnx: bytes, data: ImageData, tolerance: float) -> bytes:
-    quantised = to_int8(onnx, data.train.images[:CALIBRATION].float() / 255)
-    held, labels = data.validation.images[:2000].float() / 255, data.validation.labels
+    quantised = to_int8(onnx, to_floats(data.train.images[:CALIBRATION]))
+    held, labels = to_floats(data.validation.images[:2000]), data.validation.labels
     if labels is None:
         raise ValueError(f"{data.name} has no labels to check the accuracy of int8 with")
     before, after = (

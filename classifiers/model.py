@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 from classifiers import images as pictures
 from classifiers.networks import create_network, penultimate
+from training.pictures import Fit, Ground, Preparation, prepare_all
 from weights.checkpoint import WeightsError, one_line
 from weights.graphs import probe_rows, require_agreement, require_plain
 from weights.pretrained import Pretrained
@@ -36,6 +37,7 @@ class CompactCNNConfig:
         size: pixels a side that it was trained on.
         channels: 1 grey, 3 RGB.
         mean, std: of the training pixels, one number a channel.
+        fit, ground, invert: how pictures become pixels, see :class:`training.pictures.Preparation`.
     """
 
     network: str
@@ -44,6 +46,14 @@ class CompactCNNConfig:
     channels: int = 3
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.25,)
+    fit: Fit = "crop"
+    ground: Ground = "white"
+    invert: bool = True  # what models did that do not say
+
+    @property
+    def prepared(self) -> Preparation:
+        """How a picture becomes pixels, in training as ever after."""
+        return Preparation(self.size, self.channels, self.fit, self.ground, self.invert)
 
     def check(self) -> CompactCNNConfig:
         """Itself, or ``ValueError`` with what is wrong."""
@@ -55,6 +65,7 @@ class CompactCNNConfig:
             raise ValueError(f"size must be 8 to 1024 pixels, not {self.size}")
         if len(self.mean) not in (1, self.channels) or len(self.std) != len(self.mean) or min(self.std) <= 0:
             raise ValueError(f"mean and std must be {self.channels} numbers, std above 0")
+        self.prepared.check()
         return self
 
 
@@ -79,9 +90,14 @@ class CompactCNN(
         channels: int = 3,
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.25,),
+        fit: Fit = "crop",
+        ground: Ground = "white",
+        invert: bool = True,
     ) -> None:
         super().__init__()
-        config = CompactCNNConfig(network, tuple(classes), size, channels, tuple(mean), tuple(std))
+        config = CompactCNNConfig(
+            network, tuple(classes), size, channels, tuple(mean), tuple(std), fit, ground, invert
+        )
         self.config = config.check()
         self.session: InferenceSession | None = None  # not a module: neither saved nor moved
         self.network = create_network(network, len(self.config.classes), channels)
@@ -140,8 +156,10 @@ class CompactCNN(
     def predict(self, images: Sequence[Image.Image] | Tensor) -> Tensor:
         """Probabilities (B, K) of pictures of any size and mode, or of floats (B, C, H, W) in [0, 1].
 
+        Pictures are prepared as the training ones were; floats are taken as they are, and scaled to the model's size.
+
         Raises:
-            ValueError: a tensor of another kind.
+            ValueError: a tensor of another kind, or a picture of 32-bit pixels.
         """
         return self.logits(images).softmax(1)
 
@@ -166,7 +184,7 @@ class CompactCNN(
             return pictures.resize(pictures.check(images, config.channels), config.size)
         if not images:
             return torch.zeros(0, config.channels, config.size, config.size)
-        return pictures.prepare(images, config.size, config.channels)
+        return prepare_all(images, config.prepared)
 
 
 def channels_last(model: CompactCNN) -> CompactCNN:

@@ -30,6 +30,8 @@ from classifiers.tie import tie
 from training.command import command
 from training.datasets import ImageData
 from training.loop import LoopConfig, fit
+from training.pictures import Fit, Preparation
+from training.report import listed
 from training.runs import conclude, finished
 
 
@@ -44,6 +46,7 @@ class Train:
         network: name: a network, @WIDTH and :TIE if wanted (wrn16-2, resnet9@0.5, resnet9@0.5:blueprint).
         size: pixels a side; the network's own if left out, but small pictures stay as they are.
         channels: 1 grey, 3 RGB; as the data if left out.
+        fit: of pictures that are not square: crop keeps the middle, letterbox all of it.
         start: a trained model to start from: of the same network, or its dense twin, whose kernels are projected
             onto the tie.
         teacher: a trained model whose probabilities are learned as well as the labels (Hinton et al. 2015).
@@ -61,6 +64,7 @@ class Train:
     network: str = "resnet9@0.5:blueprint"
     size: int | None = None
     channels: int | None = None
+    fit: Fit = "crop"
     start: str | None = None
     teacher: str | None = None
     teacher_share: float = 0.7
@@ -138,6 +142,12 @@ def build(options: Train, data: ImageData) -> CompactCNN:
     """A fresh model for the data, projected from a dense one where the options name it."""
     if data.train.labels is None or len(data.classes) < 2:
         raise ValueError(f"{data.name} has no labels to learn: give each class a folder, or a column label")
+    present = set(data.train.labels.tolist())
+    if unlearned := [name for i, name in enumerate(data.classes) if i not in present]:
+        raise ValueError(
+            f"{data.name} has no training picture of {listed(unlearned, 10)}, which other parts hold: "
+            "spell it as in train, move some pictures there, or leave it out"
+        )
     images = data.train.images
     sample = images[:: max(1, len(images) // SAMPLE)].float().div(255)
     pixels = sample.transpose(0, 1).flatten(1)
@@ -149,6 +159,9 @@ def build(options: Train, data: ImageData) -> CompactCNN:
         images.shape[1],
         [round(float(m), 4) for m in pixels.mean(1)],
         [round(max(float(s), 0.01), 4) for s in pixels.std(1)],
+        data.prepared.fit,
+        data.prepared.ground,
+        bool(data.prepared.invert),
     )
     for module in model.network.modules():
         if isinstance(module, Whiten):
@@ -178,7 +191,7 @@ def start_from(trained: CompactCNN, model: CompactCNN) -> None:
 def train(options: Train) -> None:
     """Train, save and measure; what a run of the same options has finished is left as it is."""
     recipe = describe(options) | asdict(options.loop)
-    if not finished(options.output, recipe, unset={"optimizer": "sgd"}):
+    if not finished(options.output, recipe, unset={"optimizer": "sgd", "fit": "crop"}):
         train_and_save(options, recipe)
     measurement = Evaluate(str(options.output), options.data)
     conclude(options.output, (lambda: evaluate(measurement)) if options.measure else None)
@@ -186,7 +199,10 @@ def train(options: Train) -> None:
 
 def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
     """Train, from the last checkpoint on, and write the model's folder."""
-    data = load(options.data, options.size or native_size(options.network), options.channels)
+    how = Preparation(
+        options.size or native_size(options.network), options.channels, options.fit, invert=None
+    )
+    data = load(options.data, how, small=options.size is None)
     if len(data.train) < options.loop.batch:
         raise ValueError(f"{len(data.train)} training images are fewer than a batch: use a smaller --batch")
     model = channels_last(build(options, data))

@@ -8,22 +8,22 @@ wrong with the data raises ``DataError`` with one sentence that a command can sh
 from __future__ import annotations
 
 import errno
-import io
 import itertools
 import math
+import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from training.errors import DataError as DataError
@@ -32,14 +32,27 @@ from training.folders import SPLITS as SPLITS
 from training.folders import TEST as TEST
 from training.folders import TRAIN as TRAIN
 from training.folders import VALIDATION as VALIDATION
-
-Array = NDArray[Any]
+from training.folders import list_files, read_layout
+from training.pictures import (
+    MAX_PIXELS,
+    OTHERS,
+    SUFFIXES,
+    PictureError,
+    Preparation,
+    decided,
+    inverted,
+    is_grey,
+    open_picture,
+    prepare,
+)
+from training.pictures import Array as Array
+from training.report import DataReport, listed, refuse_unreadable
 
 MAX_BYTES = 4 * 2**30  # decoded images of one data set: they are held in memory
-MAX_PIXELS = 50_000_000  # one picture, checked before it is decoded
 HUB_TIMEOUT = 5.0  # seconds to find out whether the Hub answers; `datasets` alone retries for half a minute
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no EPS: Pillow would start Ghostscript
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+AT_ONCE = 256  # files that wait to be decoded
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,11 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class ImageData:
-    """Three disjoint parts of one data set. ``source`` is a Hub address or a file name without its path."""
+    """Three disjoint parts of one data set.
+
+    ``source`` is a Hub address or a file name without its path; ``prepared`` says how its pictures became pixels, with
+    nothing left open; ``report`` what was found, read and left out.
+    """
 
     train: ImageSplit
     validation: ImageSplit
@@ -64,6 +81,8 @@ class ImageData:
     name: str
     terms: str | None
     source: str
+    prepared: Preparation = field(default_factory=Preparation)
+    report: DataReport = field(default_factory=lambda: DataReport(0, 0))
 
 
 @dataclass(frozen=True)
@@ -103,21 +122,30 @@ KNOWN = {
 }
 
 
+Picture = tuple[str, bytes | Path]  # its name for sentences, and its file
+
+
 @dataclass
 class Table:
-    """What a reader found: N pictures (H, W, C) uint8, and N labels and split codes where there are any."""
+    """What a reader found: N pictures, (N, H, W, C) uint8 or files, with labels and split codes where there are any.
 
-    pictures: Array | Iterable[Array]
+    ``layout``, ``left_out`` and ``notes`` are those of the :class:`~training.report.DataReport`.
+    """
+
+    pictures: Array | Iterable[Picture]
     labels: Sequence[Any] | Array | None = None
     split: Array | None = None
     classes: tuple[str, ...] | None = None
+    layout: str = ""
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def load_images(
     data: str,
+    how: Preparation = Preparation(),  # noqa: B008 (frozen)
     *,
-    channels: int | None = None,
-    size: int | None = None,
+    small: int = 0,
     validation: int | float | None = None,
     seed: int = 0,
 ) -> ImageData:
@@ -126,8 +154,9 @@ def load_images(
     Args:
         data: a name in ``KNOWN``, a Hub data set ``OWNER/NAME``, a ``.npz``, ``.csv``, ``.csv.gz`` or
             ``.parquet`` file, or a folder (one that is called like a known name: ``./mnist``).
-        channels: 1 or 3; None keeps grey what is all grey.
-        size: pixels of the longer side; the other one is padded with black. None: all must have one size.
+        how: what the pictures are made into; without a size all must have one. What it leaves open is decided by
+            the pictures, and is in the ``prepared`` of what is returned.
+        small: pictures that are all squares of one size, of 8 to so many pixels, stay as large as they are.
         validation: how many (int) or which part (float) of train to hold out where the data set has no
             validation split; None: a tenth, at most 5,000. A missing test split is a tenth as well.
         seed: chooses what is held out, in proportion to the classes.
@@ -135,16 +164,42 @@ def load_images(
     Raises:
         DataError: unknown, unreachable, unreadable or unusable data, in one sentence.
     """
-    if channels not in (None, 1, 3):
-        raise DataError(f"channels must be 1 or 3, not {channels}")
-    if size is not None and not 1 <= size <= math.isqrt(MAX_PIXELS):
-        raise DataError(f"size must be 1 to {math.isqrt(MAX_PIXELS)} pixels, not {size}")
+    if how.channels not in (None, 1, 3):
+        raise DataError(f"channels must be 1 or 3, not {how.channels}")
+    if how.size is not None and not 1 <= how.size <= math.isqrt(MAX_PIXELS):
+        raise DataError(f"size must be 1 to {math.isqrt(MAX_PIXELS)} pixels, not {how.size}")
     table, name, terms, source = _find(data)
-    images = _stack(table.pictures, channels, size, name)
+    images, prepared = _stack(table.pictures, how, small, name)
     labels, classes = index_labels(table, len(images), name)
     rows = divide(table.split, labels, len(images), validation, seed, name)
     train, held, test = (take(images, labels, part) for part in rows)
-    return ImageData(train, held, test, classes, name, terms, source)
+    report = report_on(table, len(images), labels, classes, rows)
+    return ImageData(train, held, test, classes, name, terms, source, prepared, report)
+
+
+def report_on(
+    table: Table,
+    count: int,
+    labels: Array | None,
+    classes: Sequence[str],
+    rows: Sequence[Array],
+    what: str = "images",
+) -> DataReport:
+    """The report of a set of ``count`` examples whose parts, train, validation and test, are ``rows``."""
+    counts: dict[str, dict[str, int]] = {}
+    notes = list(table.notes)
+    if labels is not None:
+        for split, part in zip(("train", "validation", "test"), rows, strict=True):
+            found = np.bincount(labels[part], minlength=len(classes)).tolist()
+            counts[split] = {c: n for c, n in zip(classes, found, strict=True) if n}
+        untested = [c for c in classes if c not in counts["test"] and c in counts["train"]]
+        unlearned = [c for c in classes if c not in counts["train"]]
+        notes += (
+            [f"trained on but not tested, for want of {what}: {listed(untested, 10)}"] if untested else []
+        )
+        notes += [f"in no training example: {listed(unlearned, 10)}"] if unlearned else []
+    left = sum(map(len, table.left_out.values()))
+    return DataReport(count + left, count, table.left_out, table.layout, counts, tuple(notes), what)
 
 
 def _find(data: str) -> tuple[Table, str, str | None, str]:
@@ -190,7 +245,7 @@ def _read_npz(path: Path) -> Table:
     except (ValueError, OSError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as e:
         raise DataError(f"{path.name} cannot be read: {sentence(e)}") from e
     if "jpeg" in found and "offset" in found:
-        pictures: Array | Iterable[Array] = _jpeg_stream(found["jpeg"], found["offset"], path.name)
+        pictures: Array | Iterable[Picture] = _jpeg_stream(found["jpeg"], found["offset"], path.name)
     elif "images" in found:
         pictures = _as_uint8(found["images"], path.name)
     else:
@@ -202,14 +257,14 @@ def _read_npz(path: Path) -> Table:
 NPZ_KEYS = ("images", "jpeg", "offset", "labels", "split", "classes")
 
 
-def _jpeg_stream(jpeg: Array, offset: Array, name: str) -> Iterator[Array]:
+def _jpeg_stream(jpeg: Array, offset: Array, name: str) -> Iterator[Picture]:
     """Pictures one after the other in ``jpeg``, (bytes,) uint8; the i-th ends at ``offset[i + 1]``."""
     whole = offset.ndim == 1 and offset.dtype.kind in "iu" and jpeg.ndim == 1 and jpeg.dtype == np.uint8
     bounds = offset.astype(np.int64) if whole else np.zeros(0, np.int64)
     if not len(bounds) or (np.diff(bounds, prepend=0) < 0).any() or bounds[-1] > len(jpeg):
         raise DataError(f"{name}: offset does not cut jpeg into pictures")
     pairs = itertools.pairwise(bounds.tolist())
-    return (decode(jpeg[a:b].tobytes(), f"image {i} of {name}") for i, (a, b) in enumerate(pairs))
+    return ((f"image {i}", jpeg[a:b].tobytes()) for i, (a, b) in enumerate(pairs))
 
 
 def _as_uint8(images: Array, name: str) -> Array:
@@ -244,7 +299,7 @@ def _read_csv(path: Path) -> Table:
     split = split_codes(frame["split"].tolist(), path.name) if "split" in frame else None
     if "path" not in frame:
         return Table(_pixel_columns(frame, path.name), labels, split)
-    return Table((decode(path.parent / str(file), str(file)) for file in frame["path"]), labels, split)
+    return Table(((str(file), path.parent / str(file)) for file in frame["path"]), labels, split)
 
 
 def _pixel_columns(frame: Any, name: str) -> Array:
@@ -300,7 +355,7 @@ def _read_rows(rows: Any, name: str, image: str | None = None, label: str | None
     plain = [c for c in ("label", "labels") if isinstance(features.get(c), datasets.Value)]
     label = label or next(iter(named + plain), None)
     values = enumerate(row[image] for row in rows.select_columns([image]))
-    pictures = (decode(_encoded(value), f"image {i} of {name}") for i, value in values)
+    pictures = ((f"image {i}", _encoded(value)) for i, value in values)
     classes = tuple(features[label].names) if label in named else None
     return Table(pictures, rows[label][:] if label else None, classes=classes)
 
@@ -323,26 +378,20 @@ def _encoded(value: Any) -> bytes | Path:
 
 def _read_folder(path: Path) -> Table:
     """Images in class folders, below train/, validation/ and test/ or not; a flat folder has no labels."""
-    parts = [(SPLITS[d.name.lower()], d) for d in folders(path) if d.name.lower() in SPLITS]
-    if TRAIN not in dict(parts):
-        parts = [(TRAIN, path)]
-    found = [(file, label, code) for code, top in parts for file, label in labelled_files(top)]
-    if not found:
-        raise DataError(f"folder {path.name} is empty: it holds no {', '.join(sorted(IMAGE_SUFFIXES))}")
-    files, labels, codes = zip(*found, strict=True)
-    pictures = (decode(file, str(file.relative_to(path))) for file in files)
-    return Table(pictures, None if set(labels) == {None} else labels, np.array(codes))
+    found = read_layout(list_files(path), SUFFIXES, "images", where=path.resolve().name, others=OTHERS)
+    labels = [file.label for file in found.files]
+    return Table(
+        [(file.name, path / file.name) for file in found.files],
+        None if None in labels else labels,
+        np.array([file.split for file in found.files]),
+        layout=found.layout,
+        left_out=found.left_out,
+        notes=found.notes,
+    )
 
 
 def folders(path: Path) -> list[Path]:
     return sorted(d for d in path.iterdir() if d.is_dir() and not d.name.startswith((".", "__")))
-
-
-def labelled_files(top: Path) -> Iterator[tuple[Path, str | None]]:
-    for folder in (top, *folders(top)):
-        for file in sorted(folder.glob("*") if folder == top else folder.rglob("*")):
-            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."):
-                yield file, None if folder == top else folder.name
 
 
 # ---- the Hub ----
@@ -431,76 +480,88 @@ def _check_bytes(size: int, name: str) -> None:
         raise DataError(f"{name} unpacks to {size:,} bytes, more than the limit of {MAX_BYTES:,}")
 
 
-def decode(source: bytes | Path, name: str) -> Array:
-    """One image file as (H, W, C) uint8, upright, on black where it is transparent; C is 1 for grey files."""
-    try:
-        with Image.open(source if isinstance(source, Path) else io.BytesIO(source), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{name} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
-            return _pixels(ImageOps.exif_transpose(image))
-    except DataError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"there is no image file {name}") from error
-    except Exception as error:  # on damaged bytes Pillow's plugins raise nearly anything
-        raise DataError(f"{name} is not a readable image") from error
+def _stack(
+    pictures: Array | Iterable[Picture], how: Preparation, small: int, name: str
+) -> tuple[Array, Preparation]:
+    """Pictures as one array (N, H, W, C) uint8, and how they came to be so, with nothing left open.
 
-
-def _pixels(image: Image.Image) -> Array:
-    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
-        return (np.asarray(image) >> 8).astype(np.uint8)[..., None]
-    if image.mode in ("I", "F"):
-        raise ValueError("32-bit pixels have no known white")
-    if image.has_transparency_data:
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image.convert("RGBA"))
-    return np.array(image.convert(mode)).reshape(image.height, image.width, -1)
-
-
-def _stack(pictures: Array | Iterable[Array], channels: int | None, size: int | None, name: str) -> Array:
-    """Pictures as one array (N, H, W, C) uint8, of one size and one number of channels."""
-    if isinstance(pictures, np.ndarray):
-        given = (*pictures.shape[1:3], pictures.shape[3])
-        if given == (size or given[0], size or given[1], channels or given[2]):
-            return pictures
-    rows: list[Array] = []
-    total = 0
-    for picture in pictures:
-        rows.append(picture if size is None else _fit(picture, size))
-        total += rows[-1].nbytes
-        _check_bytes(total, name)
-    shapes = {row.shape[:2] for row in rows}
+    Files that cannot be read are all found before the first is complained about.
+    """
+    rows, grey = _decoded(pictures, how, small, name)
     if not rows:
         raise DataError(f"{name} is empty")
-    if len(shapes) > 1:
-        raise DataError(f"{name}: images differ in size, pass --size to scale them")
-    channels = channels or max(row.shape[2] for row in rows)
-    out = np.empty((len(rows), *shapes.pop(), channels), np.uint8)
+    stays = rows[0].shape[0]
+    if {row.shape[:2] for row in rows} == {(stays, stays)} and 8 <= stays <= small:
+        how = replace(how, size=stays)
+    opened = replace(how, invert=False)
     for i, row in enumerate(rows):
-        out[i] = _luma(row) if row.shape[2] > channels else row
-    return out
+        if how.size is not None and row.shape[:2] != (how.size, how.size):
+            rows[i] = prepare(as_picture(row), opened)
+    _check_bytes(sum(row.nbytes for row in rows), name)
+    shapes = {row.shape[:2] for row in rows}
+    if len(shapes) > 1:
+        raise DataError(
+            f"{name}: images differ in size, from {'x'.join(map(str, min(shapes)[::-1]))} to "
+            f"{'x'.join(map(str, max(shapes)[::-1]))} pixels, pass --size to scale them"
+        )
+    if how.channels == 1 or (how.channels is None and grey):
+        rows = [
+            prepare(as_picture(row), Preparation(channels=1)) if row.shape[2] > 1 else row for row in rows
+        ]
+    how = decided(how, grey, rows)
+    if (
+        isinstance(pictures, np.ndarray)
+        and not how.invert
+        and pictures.shape[1:] == (*rows[0].shape[:2], how.channels)
+    ):
+        return pictures, how  # as they were: twice in memory might be too much
+    out = np.empty((len(rows), *shapes.pop(), how.channels or 3), np.uint8)
+    for i, row in enumerate(rows):
+        out[i] = inverted(row) if how.invert and how.channels == 1 else row
+    return out, how
 
 
-def _luma(picture: Array) -> Array:
-    """(H, W, 3) -> (H, W, 1) by ITU-R 601, in the integers that Pillow uses."""
-    grey: Array = (picture * np.array([19595, 38470, 7471], np.uint32)).sum(-1, keepdims=True)
-    return ((grey + 0x8000) >> 16).astype(np.uint8)
+def _decoded(
+    pictures: Array | Iterable[Picture], how: Preparation, small: int, name: str
+) -> tuple[list[Array], bool]:
+    """Pictures (H, W, C) as ``how`` wants them, but small squares as they are, none inverted; whether all are grey."""
+    if isinstance(pictures, np.ndarray):
+        return list(pictures), pictures.shape[-1] == 1
+    how, as_it_is = replace(how, invert=False), Preparation(ground=how.ground)
+
+    def read(picture: Picture) -> tuple[str, Array | str, bool]:
+        try:
+            image = open_picture(picture[1])
+            stays = image.width == image.height <= small
+            return picture[0], prepare(image, as_it_is if stays else how), is_grey(image)
+        except PictureError as error:
+            return picture[0], str(error), True
+
+    rows: list[Array] = []
+    faults: dict[str, str] = {}
+    total, grey = 0, True
+    for key, row, is_so in in_threads(read, pictures):
+        if isinstance(row, str):
+            faults[key] = row
+            continue
+        rows.append(row)
+        total, grey = total + row.nbytes, grey and is_so
+        _check_bytes(total, name)
+    refuse_unreadable(faults, len(rows) + len(faults), "images", name)
+    return rows, grey
 
 
-def _fit(picture: Array, size: int) -> Array:
-    """(H, W, C) -> (size, size, C): the longer side scaled to ``size``, the other padded with black."""
-    height, width, channels = picture.shape
-    scale = size / max(height, width)
-    if scale != 1:
-        image = Image.fromarray(picture[..., 0] if channels == 1 else picture)
-        width, height = (max(1, round(side * scale)) for side in (width, height))
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-        picture = np.asarray(image).reshape(height, width, channels)
-    top, left = (size - height) // 2, (size - width) // 2
-    frame = np.zeros((size, size, channels), np.uint8)
-    frame[top : top + height, left : left + width] = picture
-    return frame
+def as_picture(pixels: Array) -> Image.Image:
+    """Pixels (H, W, 1 or 3) uint8 as Pillow holds them."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def in_threads(function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """``map``, in order, by as many threads as there are processors: Pillow decodes without the interpreter's lock."""
+    items = iter(items)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        while some := list(itertools.islice(items, AT_ONCE)):
+            yield from pool.map(function, some)
 
 
 # ---- labels and splits ----
@@ -560,7 +621,22 @@ def hold_out(
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]
     taken = order[((np.arange(count) + 0.5) * len(rows) / count).astype(np.int64)]
+    if labels is not None:
+        taken = _leave_some(taken, order, labels)
+        if not len(taken):
+            raise DataError(f"{name}: no class has two training examples, so none can be held out: add some")
     return np.setdiff1d(rows, taken), np.sort(taken)
+
+
+def _leave_some(taken: Array, order: Array, labels: Array) -> Array:
+    """``taken`` without the last example of any class; of the largest class one at least. ``order`` is by class."""
+    classes, counts = np.unique(labels[order], return_counts=True)
+    gone, times = np.unique(labels[taken], return_counts=True)
+    emptied = gone[times == counts[np.searchsorted(classes, gone)]]
+    kept = taken[~np.isin(taken, [order[labels[order] == label][0] for label in emptied])]
+    if len(kept) or counts.max() < 2:
+        return kept
+    return order[labels[order] == classes[counts.argmax()]][:1]
 
 
 def take(images: Array, labels: Array | None, rows: Array) -> ImageSplit:

@@ -6,45 +6,57 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from rich.progress import track
 from torch import Tensor
 
 from training.datasets import (
-    IMAGE_SUFFIXES,
-    SPLITS,
-    TRAIN,
-    Array,
     DataError,
     ImageData,
     ImageSplit,
     Table,
-    decode,
     divide,
-    folders,
+    in_threads,
     index_labels,
-    labelled_files,
+    report_on,
 )
+from training.folders import list_files, read_layout
+from training.pictures import (
+    OTHERS,
+    SUFFIXES,
+    Array,
+    Box,
+    PictureError,
+    Preparation,
+    check_picture,
+    decided,
+    open_picture,
+    prepare,
+)
+from training.report import refuse_unreadable
 
-# Side of a crop, as a box (left, top, right, bottom) of a picture (width, height)
-Box = tuple[int, int, int, int]
+DECODED = 50_000  # of a folder's files that are decoded once to be checked; some minutes on one processor
+SAMPLE = 512  # pictures that tell what the set is like
 
 
 class StreamedImages(Sequence[Tensor]):
-    """Stands where ``ImageSplit.images`` does: N pictures (C, size, size) uint8, the middle square of each file."""
+    """Stands where ``ImageSplit.images`` does: N pictures (C, size, size) uint8, each file as ``how`` prepares it."""
 
-    def __init__(self, files: Sequence[Path], size: int, channels: int) -> None:
-        self.files, self.size, self.channels = list(files), size, channels
-        self.workers = ThreadPoolExecutor(
-            os.cpu_count() or 1
-        )  # Pillow decodes without the interpreter's lock
+    def __init__(self, files: Sequence[Path], how: Preparation) -> None:
+        if how.size is None or how.channels is None:
+            raise ValueError("pictures in batches need one size and one number of channels")
+        self.files, self.how, self._shape = list(files), how, (how.channels, how.size, how.size)
+        # Pillow decodes without the interpreter's lock
+        self.workers = ThreadPoolExecutor(os.cpu_count() or 1)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return len(self.files), self.channels, self.size, self.size
+        return len(self.files), *self._shape
 
     def __len__(self) -> int:
         return len(self.files)
@@ -66,24 +78,16 @@ class StreamedImages(Sequence[Tensor]):
         return self.decoded([self.files[i] for i in index.tolist()], [(min_area, *d) for d in draws])
 
     def decoded(self, files: Sequence[Path], crops: Sequence[tuple[float, ...] | None]) -> Tensor:
-        """Pictures (n, C, size, size) of files; a crop is ``(min_area, four draws)``, None the middle square."""
+        """Pictures (n, C, size, size) of files; a crop is ``(min_area, four draws)``, None the whole preparation."""
         pictures = self.workers.map(self._picture, files, crops)
         return torch.from_numpy(np.stack(list(pictures))).permute(0, 3, 1, 2)
 
     def _picture(self, file: Path, crop: tuple[float, ...] | None) -> Array:
-        pixels = decode(file, file.name)
-        image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-        box = middle(*image.size) if crop is None else random_box(*image.size, *crop)
-        image = image.convert("L" if self.channels == 1 else "RGB")
-        image = image.resize((self.size, self.size), Image.Resampling.BICUBIC, box)
-        return np.asarray(image).reshape(self.size, self.size, self.channels)
-
-
-def middle(width: int, height: int) -> Box:
-    """The largest square in the middle."""
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    return left, top, left + side, top + side
+        try:
+            part = None if crop is None else lambda width, height: random_box(width, height, *crop)
+            return prepare(open_picture(file), self.how, part)
+        except PictureError as error:  # it was whole when it was checked
+            raise DataError(f"{file.name} cannot be read any more: {error}") from error
 
 
 def random_box(
@@ -98,24 +102,83 @@ def random_box(
     return left, top, left + wide, top + tall
 
 
-def stream_images(folder: Path, size: int, channels: int | None, seed: int = 0) -> ImageData:
-    """A folder of class folders (below train/, validation/, test/ or not), divided as ``load_images`` divides it.
+def stream_images(folder: Path, how: Preparation, small: int = 0, seed: int = 0) -> ImageData:
+    """A folder of images, divided and prepared as :func:`training.datasets.load_images` does, decoded as needed.
+
+    Every file is opened once, and decoded as cheaply as its kind allows, before the first is used.
+
+    Args:
+        how: with a size; what else it leaves open is decided by the pictures.
+        small, seed: as in ``load_images``.
 
     Raises:
-        DataError: no images, or none with a class.
+        DataError: no images, folders that can be read in two ways, or files that cannot be read, all of them named.
     """
-    parts = [(SPLITS[d.name.lower()], d) for d in folders(folder) if d.name.lower() in SPLITS]
-    parts = parts if TRAIN in dict(parts) else [(TRAIN, folder)]
-    found = [(f, label, code) for code, top in parts for f, label in labelled_files(top) if label is not None]
-    if not found:
-        raise DataError(f"folder {folder.name} holds no class folders of {', '.join(sorted(IMAGE_SUFFIXES))}")
-    files, words, codes = zip(*found, strict=True)
-    labels, classes = index_labels(Table((), list(words)), len(files), folder.name)
-    assert labels is not None
+    name = folder.resolve().name
+    found = read_layout(list_files(folder), SUFFIXES, "images", where=name, others=OTHERS)
+    files, words = [folder / file.name for file in found.files], [file.label for file in found.files]
+    sizes, grey = _checked(files, [file.name for file in found.files], name)
+    if len(sizes) == 1 and len(side := set(next(iter(sizes)))) == 1 and 8 <= min(side) <= small:
+        how = replace(how, size=side.pop())
+    table = Table((), None if None in words else words, layout=found.layout, left_out=found.left_out)
+    table.notes = (*found.notes, *_unchecked(len(files)))
+    labels, classes = index_labels(table, len(files), name)
+    codes = np.array([file.split for file in found.files])
+    rows = divide(codes, labels, len(files), None, seed, name)
+    sample = [files[i] for i in rows[0][:: max(1, len(rows[0]) // SAMPLE)]]
+    plain = replace(how, channels=1, invert=False)
+    wanted = how.invert is None and grey and how.channels != 3
+    how = decided(how, grey, [prepare(open_picture(file), plain) for file in sample] if wanted else [])
 
-    def part(rows: Array) -> ImageSplit:
-        images = StreamedImages([files[i] for i in rows], size, channels or 3)
-        return ImageSplit(images, torch.from_numpy(labels[rows]))  # type: ignore[arg-type]
+    def part(chosen: Array) -> ImageSplit:
+        images = StreamedImages([files[i] for i in chosen], how)
+        return ImageSplit(images, None if labels is None else torch.from_numpy(labels[chosen]))  # type: ignore[arg-type]
 
-    train, held, test = map(part, divide(np.array(codes), labels, len(files), None, seed, folder.name))
-    return ImageData(train, held, test, classes, folder.name, None, folder.name)
+    train, held, test = map(part, rows)
+    report = report_on(table, len(files), labels, classes, rows)
+    return ImageData(train, held, test, classes, name, None, name, how, report)
+
+
+def _checked(files: Sequence[Path], names: Sequence[str], where: str) -> tuple[set[tuple[int, int]], bool]:
+    """Sizes that occur, and whether all pictures are grey by their kind; ``DataError`` names what cannot be read."""
+    step = max(1, -(-len(files) // DECODED))
+
+    def check(item: tuple[int, Path]) -> tuple[tuple[int, int], bool] | str:
+        number, file = item
+        try:
+            state = file.stat()
+            return _verified(file, state.st_mtime_ns, state.st_size, number % step == 0)
+        except OSError as error:
+            return (
+                "there is no image file of that name" if isinstance(error, FileNotFoundError) else str(error)
+            )
+
+    sizes, faults, grey = set(), {}, True
+    answers = in_threads(check, enumerate(files))
+    progress = track(answers, "checking pictures", len(files), transient=True)
+    for name, answer in zip(names, progress, strict=True):
+        if isinstance(answer, str):
+            faults[name] = answer
+        else:
+            sizes.add(answer[0])
+            grey = grey and answer[1]
+    refuse_unreadable(faults, len(files), "images", where)
+    return sizes, grey
+
+
+@lru_cache(2**17)
+def _verified(file: Path, changed: int, size: int, whole: bool) -> tuple[tuple[int, int], bool] | str:
+    """Once for each state of a file: a command reads its data again to measure what it trained."""
+    try:
+        return check_picture(file, whole)
+    except PictureError as error:
+        return str(error)
+
+
+def _unchecked(count: int) -> list[str]:
+    if count <= DECODED:
+        return []
+    step = -(-count // DECODED)
+    return [
+        f"every file was opened and its end looked at, one in {step} decoded: a check of all would take long"
+    ]

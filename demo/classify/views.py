@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from classifiers.anatomy import Layer, kernels, shared_kernels, tied_layers
-from classifiers.images import as_rgb
 from demo.classify import examples as photos
 from demo.classify import scene as verdict
 from demo.classify.scene import Verdict
@@ -24,6 +23,7 @@ from demo.pictures import data_url, png
 from demo.timing import RUNS
 from demo.uploads.values import UploadError
 from demo.words import percent
+from training.pictures import as_rgb
 
 SHOWN = 608  # pixels of a picture on the page
 SIDE = 8  # filters and channels of a kernel that are drawn

@@ -14,7 +14,9 @@ import torch
 from PIL import Image
 
 from training import datasets as ours
+from training import pictures
 from training.datasets import DataError, load_images
+from training.pictures import Preparation
 
 N, SIDE = 40, 6
 GREY = np.random.default_rng(0).integers(0, 256, (N, SIDE, SIDE), dtype=np.uint8)
@@ -170,20 +172,24 @@ def test_one_colour_file_makes_all_colour(tmp_path):
 
 
 def test_channels_convert_as_pillow_does(tmp_path):
-    data = load_images(save(tmp_path, images=COLOUR, split=SPLIT), channels=1)
+    data = load_images(save(tmp_path, images=COLOUR, split=SPLIT), Preparation(channels=1))
     expected = [np.asarray(Image.fromarray(image).convert("L")) for image in COLOUR[SPLIT == 0]]
     assert np.array_equal(data.train.images[:, 0].numpy(), expected)
-    data = load_images(save(tmp_path, images=GREY, split=SPLIT), channels=3)
+    data = load_images(save(tmp_path, images=GREY, split=SPLIT), Preparation(channels=3))
     assert np.array_equal(data.train.images[:, 2].numpy(), GREY[SPLIT == 0])
 
 
-def test_size_keeps_aspect_and_pads_with_black(tmp_path):
+def test_size_crops_or_pads(tmp_path):
     wide = np.full((4, 8), 200, np.uint8)
-    images = all_images(load_images(folder_of(tmp_path, png(wide), png(wide), png(wide)), size=16))
-    assert images.shape == (3, 1, 16, 16)
-    assert (images[:, :, 4:12] == 200).all()
-    assert not images[:, :, :4].any()
-    assert not images[:, :, 12:].any()
+    wide[:, 4:] = 100
+    wide[0] = wide[-1] = 50
+    folder = folder_of(tmp_path, png(wide), png(wide), png(wide))
+    whole = all_images(load_images(folder, Preparation(16, fit="letterbox")))
+    assert whole.shape == (3, 1, 16, 16)
+    assert (whole[:, :, :3] == 50).all()  # beside it is its border's colour
+    cut = all_images(load_images(folder, Preparation(16)))
+    assert cut.shape == (3, 1, 16, 16)
+    assert cut[:, :, 8, 0].min() > 190
 
 
 def test_exif_orientation_is_applied(tmp_path):
@@ -193,12 +199,13 @@ def test_exif_orientation_is_applied(tmp_path):
     assert np.array_equal(images[0, 0].numpy(), np.rot90(GREY[0], -1))
 
 
-def test_transparency_lies_on_black(tmp_path):
+def test_transparency_lies_on_white(tmp_path):
     clear = np.full((4, 4, 4), 255, np.uint8)
+    clear[..., :3] = 90
     clear[:2, :, 3] = 0
     images = all_images(load_images(folder_of(tmp_path, *[png(clear)] * 3)))
-    assert not images[:, :, :2].any()
-    assert (images[:, :, 2:] == 255).all()
+    assert (images[:, :, :2] == 255).all()
+    assert (images[:, :, 2:] == 90).all()
 
 
 def test_sixteen_bit_grey_is_scaled(tmp_path):
@@ -285,7 +292,10 @@ def with_nan():
         ({"images": GREY, "split": SPLIT[:5]}, "split must be"),
         ({"images": GREY, "split": np.ones(N, int)}, "cannot hold out 1 of 0"),
         ({"jpeg": np.zeros(10, np.uint8), "offset": np.array([0, 20])}, "offset does not cut"),
-        ({"jpeg": np.zeros(10, np.uint8), "offset": np.array([0, 5, 10])}, "image 0 of set.npz"),
+        (
+            {"jpeg": np.zeros(10, np.uint8), "offset": np.array([0, 5, 10])},
+            r"2 of 2 images cannot be read: image 0 \(.*\), image 1",
+        ),
         ({"jpeg": np.zeros(0, np.uint8), "offset": np.array([0])}, "empty"),
     ],
 )
@@ -314,8 +324,8 @@ def test_bad_npz(tmp_path, arrays, message):
         ("a.csv", b"label,pixel0\n1,1\n1,\n1,3\n", "NaN"),
         ("a.csv", b"label,pixel0\n1,1\n,2\n1,3\n", "labels are missing"),
         ("a.csv", b"label,pixel0,split\n1,1,train\n1,2,tset\n", "unknown split 'tset'"),
-        ("a.csv", b"path\nnone.png\n", "no image file none.png"),
-        ("a.csv", b"path\na.csv\n", "a.csv is not a readable image"),
+        ("a.csv", b"path\nnone.png\n", r"none.png \(there is no image file of that name\)"),
+        ("a.csv", b"path\na.csv\n", r"1 of 1 images cannot be read: a.csv \(not a readable image\)"),
         ("a.txt", b"hello", "a.txt is none of .npz"),
         ("a.png", png(GREY[0]), "a.png is none of .npz"),
     ],
@@ -331,22 +341,25 @@ def test_bad_file(tmp_path, name, content, message):
     [
         ([], "empty"),
         ([png(GREY[0])], "cannot hold out 1 of 1"),
-        ([png(GREY[0]), b"hello"], "1.png is not a readable image"),
-        ([png(GREY[0]), png(GREY[0])[:-30]], "1.png is not a readable image"),
-        ([png(GREY[0]), b""], "1.png is not a readable image"),
-        ([png(GREY[0]), png(GREY[0, :3])], "--size"),
+        (
+            [png(GREY[0]), b"hello"],
+            r"1 of 2 images cannot be read: 1.png \(not a readable image\); replace them",
+        ),
+        ([png(GREY[0]), png(GREY[0])[:-30], b""], r"1.png \(damaged or cut off\), 2.png \(it is empty\)"),
+        ([png(GREY[0]), b"<html>"], r"1.png \(a web page"),
+        ([png(GREY[0]), png(GREY[0, :3])], "from 6x3 to 6x6 pixels, pass --size"),
         ([png(np.zeros((40, 60), np.uint8))], "60x40 pixels"),
     ],
 )
 def test_bad_folder(tmp_path, monkeypatch, files, message):
-    monkeypatch.setattr(ours, "MAX_PIXELS", 2000)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 2000)
     with pytest.raises(DataError, match=message):
         load_images(folder_of(tmp_path, *files))
 
 
 def test_partly_labelled_folder(tmp_path):
     folder_of(write_folder(tmp_path, GREY) / "test", png(GREY[0]))
-    with pytest.raises(DataError, match="labels are missing"):
+    with pytest.raises(DataError, match=r"outside of class folders \(test/0.png\)"):
         load_images(str(tmp_path / "set"))
 
 
@@ -368,7 +381,7 @@ def test_images_beyond_memory_are_refused(tmp_path, monkeypatch):
     path = save(tmp_path, images=GREY)
     monkeypatch.setattr(ours, "MAX_BYTES", 10_000)
     with pytest.raises(DataError, match="more than the limit"):
-        load_images(path, size=64)
+        load_images(path, Preparation(64))
 
 
 @pytest.mark.parametrize(
@@ -378,9 +391,9 @@ def test_images_beyond_memory_are_refused(tmp_path, monkeypatch):
         ("missing.npz", {}, "no file or folder missing.npz"),
         ("runs/missing.csv", {}, "no file or folder"),
         ("./missing", {}, "no file or folder"),
-        ("mnist", {"channels": 2}, "channels must be 1 or 3"),
-        ("mnist", {"size": 0}, "size must be"),
-        ("mnist", {"size": 10**6}, "size must be"),
+        ("mnist", {"how": Preparation(channels=2)}, "channels must be 1 or 3"),
+        ("mnist", {"how": Preparation(0)}, "size must be"),
+        ("mnist", {"how": Preparation(10**6)}, "size must be"),
     ],
 )
 def test_bad_request(data, options, message):
