@@ -1,4 +1,4 @@
-"""Fill the tables of the README and of ``docs/``, and the page's plots of networks, from ``benchmarks/results``.
+"""Fill the README's one table, ``docs/`` and the page's plots of networks from ``benchmarks/results``.
 
 python -m benchmarks.readme
 
@@ -8,15 +8,27 @@ A test holds them equal.
 from __future__ import annotations
 
 import re
+import shlex
+import statistics
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.claims import RESULTS, Claim, gather
 from benchmarks.tables import table
 from weights.checkpoint import METRICS, read_json, to_json
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "report.md", ROOT / "docs" / "networks.md")
-BLOCK = re.compile(r"(<!-- (table|claims): (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+SUMMARY = Path(__file__).with_name("summary.md")
+WIDTH = 120
+BLOCK = re.compile(r"(<!-- (summary|table|result)(?:: (.+?))? -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def documents() -> list[Path]:
+    """Those with a part that is drawn."""
+    every = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [path for path in every if BLOCK.search(path.read_text())]
 
 
 def every_claim() -> list[Claim]:
@@ -27,22 +39,70 @@ def every_claim() -> list[Claim]:
 def render(text: str) -> str:
     """The text with its marked parts written anew; ``KeyError`` if there is no claim of a name.
 
-    ``table: NAME`` is the table of a claim, ``claims: NAME NAME`` what is claimed, with its limits, claim by claim.
+    ``table: NAME`` is the table of a claim; ``result: NAME`` what is claimed, its limits, table, machine and command;
+    ``summary`` is ``summary.md`` with its named numbers.
     """
     known = {claim.name: claim for claim in every_claim()}
+    parts: dict[str, Callable[[str], str]] = {
+        "table": lambda name: table(known[name].rows, known[name].columns),
+        "result": lambda name: result(known[name]),
+        "summary": lambda _: summary(known),
+    }
 
     def fill(match: re.Match[str]) -> str:
-        start, kind, names, end = match.groups()
-        claims = [known[name] for name in names.split()]
-        parts = "\n".join(table(c.rows, c.columns) if kind == "table" else said(c) for c in claims)
-        return f"{start}{parts}\n{end}"
+        start, kind, name, end = match.groups()
+        return f"{start}{parts[kind](name)}\n{end}"
 
     return BLOCK.sub(fill, text)
 
 
-def said(claim: Claim) -> str:
-    """A claim as an entry of a list."""
-    return f"- **{claim.title}.** {claim.sentence} *{claim.limits}*"
+class Number:
+    """A part of a result as ``str.format`` reaches it, ``{name[rows][ours][nats]:.1f}``; of seeds their mean."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __getitem__(self, key: str) -> Number:
+        return Number(self.value[key])
+
+    def __format__(self, spec: str) -> str:
+        value = self.value
+        if isinstance(value, Mapping):
+            value = value["mean"]
+        elif isinstance(value, Sequence):
+            value = statistics.fmean(value)
+        return format(value, spec)
+
+
+def summary(claims: Mapping[str, Claim]) -> str:
+    """A row a claim: our number, the alternative's, and where it fails."""
+    numbers = {name: Number(claim.results) for name, claim in claims.items()}
+    return SUMMARY.read_text().rstrip("\n").format_map(numbers)
+
+
+def result(claim: Claim) -> str:
+    """A claim at length."""
+    facts = {"Tested on": claim.n, "Runs": claim.seeds, "Machine": claim.machine, "Commit": claim.commit}
+    ran = " ".join(f"{title}: {fact}." for title, fact in facts.items() if fact)
+    parts = (
+        wrapped(claim.sentence),
+        wrapped(f"*Where it fails.* {claim.limits}"),
+        table(claim.rows, claim.columns),
+        wrapped(" ".join(filter(None, (claim.notes, ran)))),
+        f"```bash\n{shell(claim.command)}\n```",
+    )
+    return "\n\n".join(parts)
+
+
+def wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def shell(command: str) -> str:
+    """A command in lines that a shell joins."""
+    words = [shlex.quote(word) for word in shlex.split(command)]
+    lines = textwrap.wrap(" ".join(words), WIDTH - 6, break_long_words=False, break_on_hyphens=False)
+    return " \\\n    ".join(lines)
 
 
 def fronts() -> dict[Path, bytes]:
@@ -55,7 +115,9 @@ def fronts() -> dict[Path, bytes]:
 
 
 if __name__ == "__main__":
+    for figure in RESULTS.glob("*.png"):
+        figure.replace(ROOT / "docs" / figure.name)
     for place, content in fronts().items():
         place.write_bytes(content)
-    for document in DOCUMENTS:
+    for document in documents():
         document.write_text(render(document.read_text()))

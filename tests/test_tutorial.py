@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from benchmarks.notebook import NOTEBOOK, notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -70,6 +73,18 @@ def test_every_block_is_of_a_kind_that_is_run_or_shown() -> None:
     assert all(
         ready for ready in re.findall(r"\]\((?!http)([^)#]+)", TUTORIAL) if (ROOT / "docs" / ready).exists()
     )
+
+
+def test_the_notebook_is_the_tutorial_and_runs_what_the_tutorial_runs() -> None:
+    assert NOTEBOOK.read_text(encoding="utf-8") == notebook(TUTORIAL)
+    cells = json.loads(notebook(TUTORIAL))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    run = [
+        (language, content.strip("\n")) for language, content in blocks() if language in ("python", "bash")
+    ]
+    assert code[1:] == [
+        content if language == "python" else f"%%bash\n{content}" for language, content in run
+    ]
 
 
 @pytest.mark.parametrize(
