@@ -336,7 +336,7 @@ def train_and_save(options: Train) -> None:
         "texts": len(examples),
         "earlier": earlier(model),
         "plans": chosen,
-        "report": asdict(data.report),
+        "report": data.report.facts(),
         "read_to_the_end": sum(len(i) < model.config.longest for i in ids) / len(ids),
     }
     model.cpu().save_pretrained(options.output, half=True, metrics={"training": facts})

@@ -49,6 +49,19 @@ class DataReport:
         lines += [f"{split}: {_counted(counts)}" for split, counts in self.classes.items()]
         return lines + list(self.notes)
 
+    def facts(self) -> dict[str, object]:
+        """The report in numbers, for ``metrics.json``: names of what was left out give way to their count."""
+        gone = {reason: len(names) for reason, names in self.left_out.items()}
+        classes = {split: dict(counts) for split, counts in self.classes.items()}
+        return {
+            "found": self.found,
+            "read": self.read,
+            "left_out": gone,
+            "layout": self.layout,
+            "classes": classes,
+            "notes": list(self.notes),
+        }
+
 
 def listed(names: Sequence[str], most: int = LISTED) -> str:
     """``a, b, c and 7 more``, printable whatever bytes the names are of."""

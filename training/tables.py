@@ -71,6 +71,13 @@ class TableFile:
     notes: tuple[str, ...] = ()
     cleaned: int = 0
 
+    @property
+    def where(self) -> str:
+        """Delimiter and encoding in words, for refusals; "" for kinds that have none."""
+        if self.delimiter is None or self.encoding is None:
+            return ""
+        return _where(self.delimiter, self.encoding)
+
 
 def is_table(name: str | Path) -> bool:
     """Whether a file is read as a table, by its name."""
@@ -126,7 +133,9 @@ def counted(number: int, what: str) -> str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return "it does not fit in memory" if isinstance(error, MemoryError) else sentence(error)
+    if isinstance(error, MemoryError):
+        return "it does not fit in memory"
+    return str(getattr(error, "strerror", None) or sentence(error))
 
 
 # ---- bytes and letters ----
@@ -244,13 +253,11 @@ class Shape:
 
     Args:
         header: names of the columns, stripped.
-        widest: fields of the longest row.
         numbered: whether each row starts with its number, which the header does not name.
         repeated: rows that repeat the header.
     """
 
     header: list[str]
-    widest: int = 0
     numbered: bool = False
     repeated: int = 0
     notes: list[str] = field(default_factory=list)
@@ -391,7 +398,8 @@ def _shape(text: str, skipped: int, way: Quoting, name: str, encoding: str, limi
     width = len(header)
     while width > 1 and not header[width - 1]:
         width -= 1
-    shape = Shape(header, len(header))
+    shape = Shape(header)
+    _require_few_columns(len(header), limits, name, where)
     count, before, numbered = 0, 0, True
     more: list[tuple[int, int]] = []  # line and fields of rows with more than the header names
     fewer: list[int] = []
@@ -401,13 +409,9 @@ def _shape(text: str, skipped: int, way: Quoting, name: str, encoding: str, limi
     for line, row in rows:
         count += 1
         fields = len(row)
-        shape.widest = max(shape.widest, fields)
+        _require_few_columns(fields, limits, name, where)
         if count > limits.rows:
             raise DataError(f"{name} has more than {limits.rows:,} rows: give it in parts")
-        if shape.widest > limits.columns:
-            raise DataError(
-                f"{name} has more than {limits.columns:,} columns ({where}): give those that are needed"
-            )
         if count * len(header) > limits.cells:
             raise DataError(
                 f"{name} has more than {limits.cells:,} cells: give fewer columns, or parts of it"
@@ -445,6 +449,13 @@ def _shape(text: str, skipped: int, way: Quoting, name: str, encoding: str, limi
         )
     shape.notes += _said(shape, fewer, trailing)
     return shape
+
+
+def _require_few_columns(columns: int, limits: Limits, name: str, where: str) -> None:
+    if columns > limits.columns:
+        raise DataError(
+            f"{name} has more than {limits.columns:,} columns ({where}): give those that are needed"
+        )
 
 
 def _said(shape: Shape, fewer: list[int], trailing: int) -> list[str]:

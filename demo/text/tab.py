@@ -16,6 +16,7 @@ from demo.text import tables, views
 from demo.text.scene import SHORT, Reading
 from demo.uploads.texts import MAX_ROWS, MAX_TEXT, read_table_file, read_text
 from demo.uploads.values import UploadError, read_integer
+from training.tables import READERS
 from weights import WeightsError
 
 LABELS = {"text-imdb": "Film reviews", "text-agnews": "News topics"}
@@ -29,8 +30,8 @@ LEAD = (
     "less work, and most often the same answer."
 )
 TABLE = (
-    f"### A whole table\nA CSV of up to {MAX_ROWS:,} rows whose header names a column `text` (or `review`, "
-    "`sentence`, ...). It comes back with a label and a probability in each row."
+    f"### A whole table\nA table of up to {MAX_ROWS:,} rows (CSV, TSV, JSON, Excel or Parquet) whose header names a "
+    "column `text` (or `review`, `sentence`, ...). It comes back as CSV with a label and a probability in each row."
 )
 
 
@@ -98,7 +99,7 @@ class ClassifyText(ModelTab):
         self.wanted[visitor] = True
         try:
             if path is None:
-                raise UploadError("There is no file: choose a CSV.")
+                raise UploadError("There is no file: choose a table.")
             loaded = self._loaded(scene)
             yield {"state": "running", "done": 0, "rows": 0, "left": None}
             for news in tables.classify(loaded, scene.plan if scene else USUAL, read_table_file(path)):
@@ -159,7 +160,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     with gr.Column(elem_id="text-panel-table"):
         gr.Markdown(TABLE)
         upload = gr.UploadButton(
-            "Upload a CSV", file_types=[".csv"], size="md", scale=0, elem_id="text-upload"
+            "Upload a table", file_types=[*READERS, ".gz"], size="md", scale=0, elem_id="text-upload"
         )
         table = component(tab.name, "table")
     keep, snippet = keep_panel(tab.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,14 @@ from typing import Any
 
 from demo.models.reader import Reader
 from demo.uploads.texts import TextTable, clean_text
+from demo.uploads.values import NUMBER
 from demo.words import percent
 from textclf import TextClassifier
 from training.texts import MAX_CHARACTERS
 
 CHUNK = 128  # texts between two looks at the clock, and at whether it was cancelled
 PREVIEW, PREVIEW_CHARACTERS = 8, 90
+FORMULA = re.compile(r"\s*[=+\-@]|[\t\r]")  # what spreadsheets compute, see OWASP's "CSV injection"
 
 Labelled = list[tuple[str, float] | None]  # class and probability of each row; None without a text
 
@@ -74,11 +77,16 @@ def _short(text: str) -> str:
 
 
 def as_csv(table: TextTable, found: Labelled) -> str:
-    """The table with the columns label and probability; named otherwise where it has such columns."""
+    """The table with the columns label and probability, named otherwise where it has such; no formula stays one."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     added = [name if name not in table.columns else f"predicted_{name}" for name in ("label", "probability")]
-    writer.writerow([*table.columns, *added])
+    writer.writerow(map(inert, [*table.columns, *added]))
     for row, answer in zip(table.rows, found, strict=True):
-        writer.writerow([*row, *((answer[0], f"{answer[1]:.4f}") if answer else ("", ""))])
+        writer.writerow(map(inert, [*row, *((answer[0], f"{answer[1]:.4f}") if answer else ("", ""))]))
     return file.getvalue()
+
+
+def inert(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: with an apostrophe before it, unless it is a number."""
+    return f"'{cell}" if FORMULA.match(cell) and not NUMBER.fullmatch(cell) else cell

@@ -12,7 +12,8 @@ from tinytext import LAYERS, model, write_csv
 
 from textclf.evaluate import Evaluate, calibration_error, run, scores
 from textclf.linear import KINDS, log_count_ratio
-from training.texts import TextData, TextReport, TextSplit, load_texts
+from training.report import DataReport
+from training.texts import TextData, TextSplit, load_texts
 
 
 def test_perfect_and_wrong_scores() -> None:
@@ -69,7 +70,7 @@ def test_nb_svm_reads_punctuation_and_several_classes() -> None:
     texts = [f"{word} {mark}" for mark in "!?." for word in ("this", "that", "it", "one", "we", "you")]
     labels = torch.arange(3).repeat_interleave(6)
     split = TextSplit(texts, labels)
-    data = TextData(split, split, split, ("a", "b", "c"), "marks", None, "marks", TextReport(18))
+    data = TextData(split, split, split, ("a", "b", "c"), "marks", None, "marks", DataReport(18, 18))
     assert (KINDS["NB-SVM"](data).predict(["it !", "so ?", "they ."]) == [0, 1, 2]).all()
 
 

@@ -235,7 +235,7 @@ def test_the_command_writes_a_complete_folder(data_file: Path, backbone: Path, t
     metrics = json.loads((output / "metrics.json").read_text())
     assert metrics["test"]["n"] == 16
     assert metrics["test"]["linear"]["n"] == 16
-    assert metrics["training"]["report"]["rows"] == 160
+    assert metrics["training"]["report"]["found"] == 160
     assert str(data_file.parent) not in (output / "metrics.json").read_text()
     assert "TF-IDF" in (output / "README.md").read_text()
     assert TextClassifier.from_pretrained(output).classes == ("bad", "good")

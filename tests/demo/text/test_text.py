@@ -278,8 +278,8 @@ def test_a_table_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "note"),
     [
-        ("text\ngörög\n".encode("utf-16"), "utf-16"),
-        ("text\ncafé\n".encode("cp1252"), "cp1252"),
+        ("text\ngörög\n".encode("utf-16"), "UTF-16"),
+        ("text\ncafé\n".encode("cp1252"), "Windows-1252"),
         ("text\n" + "good\n" * 20 + "ba\0d\n", "NUL characters were removed from 1 lines"),
     ],
 )
@@ -296,14 +296,14 @@ def test_other_encodings_and_single_nuls_are_mended(tmp_path: Path, content: byt
         ("text\n", "no rows"),
         ("The film was good.\nIt was bad.\n", "first row must name the columns"),
         ("title,stars\nx,1\n", "one of them 'text'"),
-        ("text;label\nx;1\n", "not separated by commas"),
-        ('text,label\n"never closed,1\nb,2\n', "not a comma-separated table"),
-        ("text\na,b\nc,d\n", "more fields than the header"),
+        ("text:label\nx:1\n", "it holds 'text:label'"),
+        ('text,label\n"never closed,1\nb,2\n', "the quote that opens on line 2 is never closed"),
+        ("text\na,b\nc,d\n", "line 2 has 2 fields where the header names 1"),
         ("text,label\na,b\na,b,c\n", "line 3"),
         (b"\0\0\0\0text\n\0\0\0", "NUL"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "."),
         ("text" + "," * 20_000 + "\n", "columns"),
-        ("text\n" + "a\n" * (MAX_ROWS + 1), "100,001 rows"),
+        ("text\n" + "a\n" * (MAX_ROWS + 1), "more than 100,000 rows"),
     ],
 )
 def test_bad_tables_are_refused_in_one_sentence(tmp_path: Path, content: bytes | str, words: str) -> None:

@@ -1,0 +1,393 @@
+"""Where labelled texts come from: tables, folders and archives of text files or of tables, and the Hub.
+
+Every reader gives ``Rows``: texts with their labels and parts, and what there is to say about how they were read.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from training.datasets import fetch
+from training.errors import DataError, sentence
+from training.folders import SPLITS, TEST, TRAIN, VALIDATION, list_files, read_layout
+from training.labels import in_order, shown, spelled
+from training.report import listed, refuse_unreadable
+from training.tables import (
+    LIMITS,
+    TableFile,
+    cell,
+    counted,
+    decode_text,
+    is_table,
+    kind_of,
+    read_bytes,
+    read_table,
+    repeated_name,
+)
+
+TEXT_COLUMNS = (
+    "text", "sentence", "review", "content", "description", "comment", "document", "body", "question", "message",
+    "tweet", "review text", "reviewtext",
+)  # fmt: skip
+LABEL_COLUMNS = (
+    "label", "labels", "class", "category", "target", "sentiment", "topic", "coarse label", "class index", "rating",
+)  # fmt: skip
+SPLIT_COLUMN = "split"
+SUFFIXES = (
+    (".txt", ".text"),
+    (".md", ".markdown"),
+    ("",),
+)  # of texts; the first kind that a folder holds is read
+MAX_FILE = 100_000_000  # bytes of one text
+OTHERS = {
+    **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".rtf"), "not plain text, save these as .txt"),
+    **dict.fromkeys(
+        (".html", ".htm", ".xml"), "pages, not plain text, save what is to be read of them as .txt"
+    ),
+    **dict.fromkeys((".zip", ".gz", ".tar", ".tgz", ".rar", ".7z"), "archives inside folders, unpack them"),
+}
+
+
+@dataclass(frozen=True)
+class HubTexts:
+    """Where a data set lives on the Hub, the columns to read, its terms of use and its classes ("": as they are)."""
+
+    repo: str
+    text: str
+    label: str
+    terms: str
+    classes: str = ""
+    test: str = "test"
+
+
+KNOWN = {
+    "imdb": HubTexts("stanfordnlp/imdb", "text", "label", "cite Maas 2011", "negative,positive"),
+    "agnews": HubTexts(
+        "fancyzhx/ag_news", "text", "label", "non-commercial", "World,Sports,Business,Sci/Tech"
+    ),
+    # GLUE's test labels are not public: its development split is what everybody reports
+    "sst2": HubTexts(
+        "stanfordnlp/sst2", "sentence", "label", "none stated", "negative,positive", "validation"
+    ),
+    "20news": HubTexts("SetFit/20_newsgroups", "text", "label_text", "none stated"),
+    "trec": HubTexts("CogComp/trec", "text", "coarse_label", "none stated", "ABBR,ENTY,DESC,HUM,LOC,NUM"),
+}
+
+
+class Row(NamedTuple):
+    """One text; ``label`` is "" where there is none, ``place`` its number among the rows that were read."""
+
+    text: str
+    label: str
+    split: int
+    place: int = 0
+
+
+@dataclass
+class Rows:
+    """What a reader found.
+
+    Args:
+        rows: texts with labels, each class in one spelling.
+        classes: names in their order where the source declares them.
+        what, layout, left_out, notes: see :class:`training.report.DataReport`.
+        names: of the files that the rows are from, or of the parts that start at a row.
+        cleaned: lines or files from which NUL characters were removed.
+        encoding: of the file, where it is not UTF-8.
+    """
+
+    rows: list[Row]
+    classes: tuple[str, ...] | None = None
+    what: str = "rows"
+    layout: str = ""
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    names: Sequence[str] | Mapping[int, str] = field(default_factory=dict)
+    cleaned: int = 0
+    encoding: str | None = None
+
+    def name(self, place: int) -> str:
+        """What a row is called in sentences: its file, or its number from 1 on below the header."""
+        if not isinstance(self.names, Mapping):
+            return self.names[place]
+        start = max((start for start in self.names if start <= place), default=0)
+        return f"row {place - start + 1:,}{self.names.get(start, '')}"
+
+
+def find(data: str, text: tuple[str, ...], label: str | None) -> tuple[Rows, str, str | None, str]:
+    """The rows behind ``data``, its name, terms and source.
+
+    Raises:
+        DataError: there are none, or they cannot be read.
+    """
+    path = Path(data).expanduser()
+    if data not in KNOWN and path.is_dir():
+        name = path.resolve().name
+        return read_folder(path, name, text, label), name, None, name
+    if data not in KNOWN and path.is_file():
+        read = read_archive if kind_of(path) == ".zip" else read_file
+        return read(path, text, label), path.name.split(".")[0], None, path.name
+    named = is_table(path) or kind_of(path) == ".zip"
+    if data in KNOWN or re.fullmatch(r"\w[\w.-]*/[\w.-]+", data) and not named:
+        return read_hub(data, text, label)
+    if "/" in data or named:
+        raise DataError(f"there is no file or folder {data}: check the path, from {Path.cwd().name}/ on")
+    raise DataError(
+        f"unknown data set {shown(data)}: give one of {', '.join(KNOWN)}, a Hub data set OWNER/NAME, a table "
+        "(.csv, .tsv, .jsonl, .json, .xlsx, .parquet) or a folder of texts"
+    )
+
+
+# ---- tables ----
+
+
+def read_file(path: Path, text: tuple[str, ...], label: str | None) -> Rows:
+    """The texts of a table."""
+    return _of_table(read_table(path), path.name, text, label)
+
+
+def _of_table(
+    table: TableFile, name: str, text: tuple[str, ...], label: str | None, part: int | None = None
+) -> Rows:
+    frame, columns = table.frame, list(table.frame.columns)
+    headless = _headless(table, name)
+    texts = text_columns(columns, text, name, headless or table.where)
+    column = label_column(columns, label, name, headless or table.where)
+    labels, notes = spelled(frame[column], f"{name} (column {column})")
+    parts = [c for c in columns if normal(c) == SPLIT_COLUMN and c not in (*texts, column)]
+    codes = [TRAIN if part is None else part] * len(frame)
+    if parts and part is None:
+        codes = _codes(frame[parts[0]].tolist(), name)
+    joined = frame[texts[0]].tolist()
+    if len(texts) > 1:
+        joined = [" ".join(filter(str.strip, row)) for row in zip(*(frame[c] for c in texts), strict=True)]
+    values = zip(joined, labels, codes, range(len(frame)), strict=True)
+    layout = (
+        f"texts of the column {' and '.join(map(shown, texts))} with labels of the column {shown(column)}"
+    )
+    unusual = None if table.encoding == "utf-8" else table.encoding
+    return Rows([Row(*v) for v in values], None, layout=layout, notes=(*table.notes, *notes), cleaned=table.cleaned,
+                encoding=unusual)  # fmt: skip
+
+
+def _codes(words: Sequence[str], name: str) -> list[int]:
+    """Parts of rows by the words in a column "split"."""
+    known = {word: SPLITS.get(word.strip().casefold()) for word in set(words)}
+    if unknown := sorted(word for word, code in known.items() if code is None):
+        row = words.index(unknown[0]) + 1
+        raise DataError(
+            f"{name}: unknown split {shown(unknown[0])} in row {row:,}, not one of {', '.join(SPLITS)}"
+        )
+    return [known[word] or TRAIN for word in words]
+
+
+def normal(column: str) -> str:
+    """A column's name without what people write in different ways: capitals, space and underscores."""
+    return " ".join(re.sub(r"[\s_\-]+", " ", column.strip("\ufeff")).casefold().split())
+
+
+def usual_column(columns: Sequence[str], usual: Sequence[str]) -> str | None:
+    """The first of the usual names that a table has, as the table spells it."""
+    there = {normal(c): c for c in reversed(columns)}
+    return next((there[name] for name in usual if name in there), None)
+
+
+def text_columns(columns: Sequence[str], wanted: Sequence[str], name: str, said: str = "") -> tuple[str, ...]:
+    """The columns to read the text from; ``DataError`` names those there are. ``said``: what else to say then."""
+    if not wanted:
+        found = usual_column(columns, TEXT_COLUMNS)
+        return (_required(columns, found, "text", "text", name, said),)
+    return tuple(_required(columns, _as_there(columns, c), c, "text", name, said) for c in wanted)
+
+
+def label_column(columns: Sequence[str], wanted: str | None, name: str, said: str = "") -> str:
+    """The column of the label; ``DataError`` names those there are. ``said``: what else to say then."""
+    found = usual_column(columns, LABEL_COLUMNS) if wanted is None else _as_there(columns, wanted)
+    return _required(columns, found, wanted or "label", "label", name, said)
+
+
+def _as_there(columns: Sequence[str], wanted: str) -> str | None:
+    return wanted if wanted in columns else usual_column(columns, (normal(wanted),))
+
+
+def _required(
+    columns: Sequence[str], found: str | None, wanted: str, option: str, name: str, said: str
+) -> str:
+    if found is None:
+        there = listed([c if len(c) <= 30 else f"{c[:29]}…" for c in columns], 8)
+        more = f"{said}; " if said else ""
+        raise DataError(
+            f"{name} has no column {wanted!r} ({more}its columns are {there}): name it with --{option}-column"
+        )
+    if repeated_name(found) in columns:
+        raise DataError(f"{name} has several columns {found!r}: give all but one of them another name")
+    return found
+
+
+def _headless(table: TableFile, name: str) -> str:
+    """What to say where the first row looks like a text and its label, and not like names."""
+    columns = [c for c in table.frame.columns if c]
+    again = any(c in set(table.frame[c][:1000]) for c in columns if len(c) < 30)
+    numbers = any(re.fullmatch(r"-?\d+(\.\d+)?", c) for c in columns)
+    sentences = any(len(c) > 60 or len(c.split()) > 5 for c in columns)
+    if again or numbers or sentences:
+        return f"no header row? the first line should be names such as text,label; {table.where}".rstrip("; ")
+    return ""
+
+
+# ---- folders and archives ----
+
+
+def read_archive(path: Path, text: tuple[str, ...], label: str | None) -> Rows:
+    """A ``.zip`` of what could lie in a folder."""
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > LIMITS.bytes:
+                    raise DataError(
+                        f"{path.name} unpacks to more than {LIMITS.bytes:,} bytes: give it in parts"
+                    )
+                archive.extractall(place)
+        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{path.name} is not a readable .zip archive: {sentence(error)}") from error
+        return read_folder(Path(place), path.name, text, label)
+
+
+def read_folder(path: Path, where: str, text: tuple[str, ...], label: str | None) -> Rows:
+    """Text files in class folders, below folders of parts or not; or tables, a file a part."""
+    names = list_files(path)
+    found = [n for n in names if not any(p.startswith((".", "__")) for p in PurePosixPath(n).parts)]
+    ends = {PurePosixPath(n).suffix.lower() for n in found if not n.endswith("/")}
+    tables = [n for n in found if is_table(n) and not kind_of(n).startswith(".txt")]
+    suffixes = next((s for s in SUFFIXES if ends & set(s)), SUFFIXES[0])
+    nested = any("/" in n and PurePosixPath(n).suffix.lower() in suffixes for n in found)
+    if tables and not nested:
+        return _of_tables(path, where, tables, text, label)
+    return _of_files(path, where, names, suffixes)
+
+
+def _of_files(path: Path, where: str, names: Sequence[str], suffixes: Sequence[str]) -> Rows:
+    layout = read_layout(names, suffixes, "texts", where=where, others=OTHERS)
+    if any(file.label is None for file in layout.files):
+        raise DataError(
+            f"{where} holds {counted(len(layout.files), 'text')} ({listed([f.name for f in layout.files], 3)}) but no "
+            "class folders: put the texts of each class into a folder of its name (CLASS/file.txt)"
+        )
+    rows, faults, unusual, cleaned = list[Row](), dict[str, str](), list[str](), 0
+    for file in layout.files:
+        try:
+            read = decode_text(read_bytes(path / file.name, MAX_FILE), "")
+        except (DataError, OSError) as error:
+            faults[file.name] = str(error.strerror if isinstance(error, OSError) else error).strip()
+            continue
+        unusual += [file.name] * bool(read.notes)
+        cleaned += bool(read.cleaned)
+        rows.append(Row(read.text, file.label or "", file.split, len(rows)))
+    refuse_unreadable(faults, len(layout.files), "texts", where)
+    notes = list(layout.notes)
+    if unusual:
+        notes.append(
+            f"{counted(len(unusual), 'text')} not in UTF-8, read as UTF-16 or Windows-1252 ({listed(unusual, 3)})"
+        )
+    return Rows(rows, in_order({row.label for row in rows}), "files", layout.layout, layout.left_out, tuple(notes),
+                [file.name for file in layout.files], cleaned)  # fmt: skip
+
+
+def _of_tables(
+    path: Path, where: str, names: Sequence[str], text: tuple[str, ...], label: str | None
+) -> Rows:
+    """A table for each part, told by its name; a single one is read as if it was named itself."""
+    if len(names) == 1:
+        return read_file(path / names[0], text, label)
+    parts, left = _parts(names, where)
+    rows, notes, starts, layouts = list[Row](), list[str](), dict[int, str](), list[str]()
+    left_out = {"tables whose names do not say train, validation or test": left} if left else {}
+    for split, tables in sorted(parts.items()):
+        for name in tables:
+            table = read_table(path / name)
+            if split != TRAIN and _lacks_labels(table, label):  # competitions keep those of a test
+                left_out.setdefault("tables without a column of labels", []).append(name)
+                continue
+            found = _of_table(table, name, text, label, split)
+            starts[len(rows)] = f" of {name}"
+            rows += [row._replace(place=row.place + len(rows)) for row in found.rows]
+            notes += [f"{name}: {note}" for note in found.notes]
+            layouts.append(f"{found.layout} in {name}")
+    words, said = spelled([row.label for row in rows], where)
+    rows = [row._replace(label=word) for row, word in zip(rows, words, strict=True)]
+    return Rows(rows, None, "rows", "; ".join(layouts), left_out, (*notes, *said), starts)
+
+
+def _parts(names: Sequence[str], where: str) -> tuple[dict[int, list[str]], list[str]]:
+    """Tables of each part, by the words in their names and folders, and those that are of none."""
+    parts, left = defaultdict[int, list[str]](list), list[str]()
+    for name in names:
+        stem = name.lower().removesuffix(kind_of(name))
+        codes = {SPLITS[word] for word in re.split(r"[\s_\-./]+", stem) if word in SPLITS}
+        (parts[codes.pop()] if len(codes) == 1 else left).append(name)
+    if TRAIN not in parts:
+        raise DataError(
+            f"{where} holds {counted(len(names), 'table')} ({listed(names, 3)}), none of them named train: name one of "
+            "them itself, or call them train, validation and test"
+        )
+    for tables in parts.values():
+        if len({re.sub(r"\d+", "", name) for name in tables}) > 1:
+            raise DataError(
+                f"{where} holds {listed(tables, 4)} for one part of the data: keep one of them, or name one itself"
+            )
+    return dict(parts), left
+
+
+def _lacks_labels(table: TableFile, label: str | None) -> bool:
+    columns = list(table.frame.columns)
+    return (usual_column(columns, LABEL_COLUMNS) if label is None else _as_there(columns, label)) is None
+
+
+# ---- the Hub ----
+
+
+def read_hub(data: str, text: tuple[str, ...], label: str | None) -> tuple[Rows, str, str | None, str]:
+    """A data set of the Hub by one of the known names or its address."""
+    known = KNOWN.get(data)
+    repo = known.repo if known else data
+    splits, terms = fetch(repo)
+    parts = {SPLITS[word]: rows for word, rows in splits.items() if word in SPLITS}
+    if TRAIN not in parts:
+        raise DataError(f"Hub data set {repo} has no train split, only {', '.join(splits)}")
+    if known and known.test == "validation" and VALIDATION in parts:
+        parts[TEST] = parts.pop(VALIDATION)
+    names = list(parts[TRAIN].column_names)
+    texts = text_columns(names, text or ((known.text,) if known else ()), repo)
+    label = label_column(names, label or (known.label if known else None), repo)
+    found = tuple(known.classes.split(",")) if known and known.classes else None
+    classes = found or tuple(getattr(parts[TRAIN].features[label], "names", None) or ()) or None
+    rows = [row for code, part in parts.items() for row in _hub_rows(part, texts, label, classes, code)]
+    words, notes = (
+        spelled([row.label for row in rows], repo) if classes is None else ([r.label for r in rows], ())
+    )
+    rows = [row._replace(label=word, place=i) for i, (row, word) in enumerate(zip(rows, words, strict=True))]
+    layout = f"texts of the column {' and '.join(map(shown, texts))} with labels of the column {shown(label)}"
+    source = f"https://huggingface.co/datasets/{repo}"
+    return Rows(rows, classes, layout=layout, notes=notes), data, known.terms if known else terms, source
+
+
+def _hub_rows(
+    part: Any, texts: tuple[str, ...], label: str, classes: tuple[str, ...] | None, code: int
+) -> Iterator[Row]:
+    columns, labels = [part[c][:] for c in texts], part[label][:]
+    all_hidden = all(value == -1 for value in labels)
+    for value, *words in zip(labels, *columns, strict=True):
+        # -1 is the Hub's sign for "not public"; beside other numbers that nobody named it may be a label
+        hidden = value is None or (value == -1 and (classes is not None or all_hidden))
+        named = classes[value] if classes and isinstance(value, int) and not hidden else value
+        yield Row(" ".join(filter(str.strip, map(cell, words))), "" if hidden else cell(named), code)
