@@ -6,6 +6,7 @@ from typing import Any
 
 from affinevae.model import AffineVAEConfig
 from training.card import OTHER, Score, front_matter
+from training.left_out import on_card
 
 CARD = """{front}
 
@@ -26,7 +27,7 @@ model.decode(code.z, code.pose)
 
 {n:,} test {given}{test_turned}; `python -m affinevae.evaluate` writes every number to `metrics.json`.
 
-{table}
+{table}{left_out}
 
 {training}
 
@@ -102,5 +103,6 @@ def model_card(name: str, config: AffineVAEConfig, result: dict[str, Any]) -> st
         n=test["n"],
         test_turned=test_turned,
         table=measured_table(test),
+        left_out=on_card(test.get("left_out", {})),
         training=time.format(**training) if training else "",
     )

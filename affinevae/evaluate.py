@@ -9,6 +9,7 @@ model card into the model's folder.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +33,8 @@ from affinevae.pose import PoseGroup, compose
 from affinevae.turned import Turner, turn_all
 from training.command import command
 from training.datasets import ImageData, ImageSplit
+from training.left_out import only_finite, too_few
+from training.loop import require
 from training.measure import commit, machine, macs, parameters
 from training.runs import read_metrics
 from weights.checkpoint import write
@@ -40,6 +43,7 @@ BATCH = 500
 TEST_SEED = 1_000_001  # poses of validation and test images: the same for every model that is compared
 VALIDATION_SEED = 1_000_002
 MAP_POINTS = 2000
+MAP_FEWEST = 4  # neighbours that t-SNE can lay out
 
 
 @dataclass(frozen=True)
@@ -132,30 +136,42 @@ def _ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 def orientation(model: AffineVAE, split: ImageSplit, code: Code, poses: Tensor, seed: int) -> dict[str, Any]:
-    """How pose and code follow when the same images are turned again by a known angle."""
+    """How pose and code follow when the same images are turned again by a known angle.
+
+    ``poses`` (N, P) are those that the images were turned by, (N, 0) where they were left as they are: then nobody
+    knows the true angle, and only whether the pose follows is measured.
+    """
     n, size = len(code.z), model.config.size[0]
+    known = poses.shape[1] > 0
+    before = poses[:, 0] if known else torch.zeros(n)
     extra = torch.rand(n, generator=torch.Generator().manual_seed(seed)) * 2 * torch.pi
-    again = turn_all(split.images[:n], poses[:, :1] + extra[:, None], get_group("rotation"), size)
+    again = turn_all(split.images[:n], (before + extra)[:, None], get_group("rotation"), size)
     second = encode_all(model, again)
     result: dict[str, Any] = {"z_invariance": metrics.invariance_ratio(code.z, second.z)}
-    if model.group.dim:
-        follow = metrics.wrap(second.pose[:, 0] - code.pose[:, 0] - extra)
-        result["self_consistency"] = metrics.angle_summary(follow)
-        result["one_zero_for_all"] = metrics.pose_errors(code.pose[:, 0], poses[:, 0])
-        if split.labels is not None:
-            result["zero_per_class"] = metrics.pose_errors(code.pose[:, 0], poses[:, 0], split.labels[:n])
+    if not model.group.dim:
+        return result
+    follow = metrics.wrap(second.pose[:, 0] - code.pose[:, 0] - extra)
+    result["self_consistency"] = metrics.angle_summary(follow)
+    if known:
+        result["one_zero_for_all"] = metrics.pose_errors(code.pose[:, 0], before)
+    if known and split.labels is not None:
+        result["zero_per_class"] = metrics.pose_errors(code.pose[:, 0], before, split.labels[:n])
     return result
 
 
 def orientation3d(
     model: AffineVAE, split: ImageSplit, turns: PoseGroup, code: Code, poses: Tensor, seed: int
 ) -> dict[str, Any]:
-    """:func:`orientation` of shapes, turned again by another pose of ``turns``, up to each shape's own symmetry."""
+    """:func:`orientation` of shapes, up to each shape's own symmetry.
+
+    They are turned again by another pose of ``turns``; of the rotations that the model infers where it is "none".
+    """
     n, size = len(code.z), model.config.size[0]
-    again = turns.sample(n, torch.Generator().manual_seed(seed))
-    first, extra = turns.matrix(poses), turns.matrix(again)
+    more = turns if turns.dim else _rotations_of(model)
+    again = more.sample(n, torch.Generator().manual_seed(seed))
+    first, extra = turns.matrix(poses), more.matrix(again)
     turner = Turner(split.images[:n], size)
-    back = compose(turns.inverse(poses), turns.inverse(again))
+    back = compose(turns.inverse(poses), more.inverse(again))
     parts = zip(torch.arange(n).split(BATCH), back.split(BATCH), strict=True)
     second = encode_all(model, torch.cat([turner(i, m) for i, m in parts]))
     result: dict[str, Any] = {"z_invariance": metrics.invariance_ratio(code.z, second.z)}
@@ -168,6 +184,8 @@ def orientation3d(
     true = first[..., :3]
     follow = metrics.follow_errors(found[1], found[0], extra[..., :3], true, same)
     result["self_consistency"] = metrics.angle_summary(follow)
+    if not turns.dim:
+        return result
     result["one_zero_for_all"] = metrics.angle_summary(metrics.zero_errors(found[0], true, same))
     if split.labels is not None:
         label = split.labels[:n]
@@ -176,6 +194,12 @@ def orientation3d(
         ]
         result["zero_per_class"] = metrics.angle_summary(torch.cat(per))
     return result
+
+
+def _rotations_of(model: AffineVAE) -> PoseGroup:
+    """The rotations of a model's pose group, without shifts and scale; any rotation for a plain VAE."""
+    name = model.config.group.partition("+")[0]
+    return get_group("rotation" if name == "none" else name, 3)
 
 
 def robustness3d(model: AffineVAE, split: ImageSplit, n: int) -> dict[str, dict[str, float]]:
@@ -187,17 +211,6 @@ def robustness3d(model: AffineVAE, split: ImageSplit, n: int) -> dict[str, dict[
         nats = float((code.nll + code.pose_nats).mean())
         found["upright" if name == "none" else name] = {"nats": nats, **reconstruction(model, images, code)}
     return found
-
-
-def representation(
-    z: Tensor, label: Tensor, train_z: Tensor, train_label: Tensor, seed: int
-) -> dict[str, float]:
-    """k-means, 5-NN and linear probe accuracy of codes."""
-    return {
-        "kmeans_accuracy": metrics.kmeans_accuracy(z, label, seed),
-        "knn_accuracy": metrics.knn_accuracy(z, label, train_z, train_label),
-        "probe_accuracy": metrics.linear_probe_accuracy(z, label, train_z, train_label),
-    }
 
 
 def robustness(model: AffineVAE, split: ImageSplit, n: int = 1000, step: int = 15) -> list[dict[str, float]]:
@@ -235,9 +248,55 @@ def timing(model: AffineVAE, images: Tensor, effort: Effort = "fast") -> dict[st
     return cost
 
 
+def left_out(model: AffineVAE, data: ImageData, options: Evaluate) -> dict[str, str]:
+    """What these data, or this model, do not let us measure: name in ``metrics.json`` -> the reason.
+
+    Known before a training begins, and the same at its end.
+    """
+    dims, things = model.config.dims, "pictures" if model.config.dims == 2 else "shapes"
+    n, labels = min(options.test, len(data.test)), data.test.labels
+    found: dict[str, str] = {}
+
+    def note(reason: str, *names: str) -> None:
+        for name in names:
+            found.setdefault(name, reason)
+
+    if not model.group.dim:
+        note("a plain VAE infers no orientation", "self_consistency", "one_zero_for_all", "zero_per_class")
+    if not get_group(options.turns, dims).dim:
+        unknown = f"the {things} were left as they are (turns: none), so nobody knows how they are turned"
+        note(unknown, "one_zero_for_all", "zero_per_class", "angle_leakage", "angle_leakage_in_class")
+    if n < 2:
+        note(too_few(n, 2, f"test {things}"), "nats_std_error", "z_invariance")
+    if n < metrics.LEAKAGE_FEWEST:
+        note(too_few(n, metrics.LEAKAGE_FEWEST, f"test {things}"), "angle_leakage")
+    if n < MAP_FEWEST:
+        note(too_few(n, MAP_FEWEST, f"test {things}"), "map")
+    if labels is None or data.train.labels is None:
+        note(f"the {things} have no labels", "zero_per_class", "angle_leakage_in_class", *REPRESENTATION)
+    else:
+        seen = int(data.train.labels[: options.reference].unique().numel())
+        if len(data.classes) < 2:
+            note("there is one class only", *REPRESENTATION)
+        if n < len(data.classes):
+            note(f"{n} test {things} are fewer than {len(data.classes)} classes", "kmeans_accuracy")
+        if seen < 2:
+            note(f"the training {things} are all of one class", "probe_accuracy")
+        if labels[:n].bincount().max() < metrics.LEAKAGE_FEWEST:
+            fewest = metrics.LEAKAGE_FEWEST
+            note(f"no class has {fewest} test {things}", "angle_leakage_in_class")
+    if dims == 3:
+        found.pop("angle_leakage_in_class", None)  # of pictures only
+    return found
+
+
+REPRESENTATION = ("kmeans_accuracy", "knn_accuracy", "probe_accuracy")
+
+
 def evaluate(model: AffineVAE, data: ImageData, options: Evaluate) -> dict[str, Any]:
-    """Every number on the model card, as ``metrics.json`` holds them."""
+    """Every number on the model card, as ``metrics.json`` holds them, and what is left out with the reason."""
     size, dims = model.config.size[0], model.config.dims
+    missing = left_out(model, data, options)
     images, poses, label = turned(data.test, size, options.turns, TEST_SEED, options.test)
     turns, few = get_group(options.turns, dims), 1000 if dims == 2 else 200
     code = encode_all(model, images)
@@ -247,7 +306,7 @@ def evaluate(model: AffineVAE, data: ImageData, options: Evaluate) -> dict[str, 
         "nats": float((code.nll + code.pose_nats).mean()),
         "nats_without_pose": float(code.nll.mean()),
         "pose_nats": float(code.pose_nats.mean()),
-        "nats_std_error": float((code.nll + code.pose_nats).std() / len(images) ** 0.5),
+        "nats_std_error": _std_error(code.nll + code.pose_nats),
         "iwae50": {"n": len(bound), "nats": float(bound.mean())},
         **reconstruction(model, images, code),
         **timing(model, images),
@@ -259,30 +318,62 @@ def evaluate(model: AffineVAE, data: ImageData, options: Evaluate) -> dict[str, 
     seed = options.seed + 7
     if dims == 2:
         result |= orientation(model, data.test, code, poses, seed)
-        result["angle_leakage"] = metrics.angle_leakage(code.z, poses[:, 0]) if turns.dim else None
         result["robustness"] = {"n": min(1000, len(images)), "curve": robustness(model, data.test)}
     else:
         result |= orientation3d(model, data.test, turns, code, poses, seed)
-        turned_by = turns.matrix(poses)[..., :3]
-        result["angle_leakage"] = metrics.rotation_leakage(code.z, turned_by) if turns.dim else None
         result["robustness"] = {"n": len(images), **robustness3d(model, data.test, len(images))}
+    result |= _of_codes(model, data, options, code, poses, missing)
+    return only_finite({k: v for k, v in result.items() if k not in missing}, missing)
+
+
+def _std_error(values: Tensor) -> float:
+    """Standard error of a mean; 0 of one value."""
+    return float(values.std(correction=min(1, len(values) - 1)) / len(values) ** 0.5)
+
+
+def _of_codes(
+    model: AffineVAE,
+    data: ImageData,
+    options: Evaluate,
+    code: Code,
+    poses: Tensor,
+    missing: Mapping[str, str],
+) -> dict[str, Any]:
+    """How much of class and of orientation can be read from codes, as far as it can be measured."""
+    size, turns, n = model.config.size[0], get_group(options.turns, model.config.dims), len(code.z)
+    label = None if data.test.labels is None else data.test.labels[:n]
+    measures: dict[str, Callable[[], float]] = {}
+    if model.config.dims == 2:
+        measures["angle_leakage"] = lambda: metrics.angle_leakage(code.z, poses[:, 0])
+    else:
+        measures["angle_leakage"] = lambda: metrics.rotation_leakage(code.z, turns.matrix(poses)[..., :3])
+    result: dict[str, Any] = {}
     if label is not None:
-        seen, _, seen_label = turned(data.train, size, options.turns, options.seed, options.reference)
-        assert seen_label is not None
-        train_z = encode_all(model, seen).z
-        result |= representation(code.z, label, train_z, seen_label, options.seed)
-        if dims == 2 and turns.dim:
-            result["angle_leakage_in_class"] = metrics.class_angle_leakage(code.z, poses[:, 0], label)
+        seen, _, known = turned(data.train, size, options.turns, options.seed, options.reference)
+        assert known is not None
+        train_z, classes = encode_all(model, seen).z, len(data.classes)
+        measures |= {
+            "kmeans_accuracy": lambda: metrics.kmeans_accuracy(code.z, label, options.seed, classes),
+            "knn_accuracy": lambda: metrics.knn_accuracy(code.z, label, train_z, known),
+            "probe_accuracy": lambda: metrics.linear_probe_accuracy(code.z, label, train_z, known),
+        }
+        if model.config.dims == 2:
+            measures["angle_leakage_in_class"] = lambda: metrics.class_angle_leakage(
+                code.z, poses[:, 0], label
+            )
         result["reference"] = len(seen)
-    return result
+    return {name: measure() for name, measure in measures.items() if name not in missing} | result
 
 
 def code_map(code: Code, label: Tensor | None, seed: int = 0) -> dict[str, Tensor]:
-    """A plane of codes for the page: ``xy`` (n, 2) in [-1, 1] by t-SNE, ``z`` (n, L), ``label`` (n,)."""
+    """A plane of codes for the page: ``xy`` (n, 2) in [-1, 1] by t-SNE, ``z`` (n, L), ``label`` (n,).
+
+    At least ``MAP_FEWEST`` codes, not all alike.
+    """
     z = code.z[:MAP_POINTS]
-    plane = TSNE(2, init="pca", random_state=seed, perplexity=min(30, max(2, len(z) // 4))).fit_transform(
-        z.numpy()
-    )
+    start = "pca" if z.shape[1] > 1 else "random"
+    perplexity = min(30, max(2, len(z) // 4))
+    plane = TSNE(2, init=start, random_state=seed, perplexity=perplexity).fit_transform(z.numpy())
     xy = torch.from_numpy(plane).float()
     xy = (xy - xy.mean(0)) / (xy - xy.mean(0)).abs().max()
     kept = torch.zeros(len(z), dtype=torch.long) if label is None else label[: len(z)]
@@ -291,6 +382,8 @@ def code_map(code: Code, label: Tensor | None, seed: int = 0) -> dict[str, Tenso
 
 def run(options: Evaluate) -> dict[str, Any]:
     """Evaluate a folder and write the results beside its weights; returns the metrics."""
+    for name in ("test", "reference"):
+        require(f"--{name}", getattr(options, name), getattr(options, name) >= 1, "at least 1")
     model = AffineVAE.from_pretrained(options.model)
     folder = options.output or Path(options.model)
     data = load(options.data, model.config.channels, model.config.size[0])
@@ -306,7 +399,13 @@ def run(options: Evaluate) -> dict[str, Any]:
         "commit": commit(),
     }
     images, _, label = turned(data.test, model.config.size[0], options.turns, TEST_SEED, MAP_POINTS)
-    write(folder, {MAP: safetensors.torch.save(code_map(encode_all(model, images), label))})
+    code = encode_all(model, images)
+    if "map" not in test["left_out"] and (code.z == code.z[0]).all():
+        test["left_out"]["map"] = "all codes are alike"
+    if "map" in test["left_out"]:
+        (folder / MAP).unlink(missing_ok=True)
+    else:
+        write(folder, {MAP: safetensors.torch.save(code_map(code, label))})
     model.save_pretrained(
         folder, half=True, metrics=result, card=model_card(folder.name, model.config, result)
     )

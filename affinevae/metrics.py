@@ -20,9 +20,12 @@ from torch import Tensor
 from affinevae.affine3d import cube_rotations, iou
 
 
-def kmeans_accuracy(z: Tensor, label: Tensor, seed: int = 0) -> float:
-    """Accuracy of k-means clusters, one for each class, after the best one-to-one naming; ``z`` (N, L)."""
-    classes = int(label.max()) + 1
+def kmeans_accuracy(z: Tensor, label: Tensor, seed: int = 0, classes: int | None = None) -> float:
+    """Accuracy of k-means clusters, one for each class, after the best one-to-one naming; ``z`` (N, L).
+
+    ``classes``, up to the largest label if left out, are at most N.
+    """
+    classes = int(label.max()) + 1 if classes is None else classes
     cluster = KMeans(classes, n_init=10, random_state=seed).fit_predict(z.numpy())
     counts = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(counts, (cluster, label.numpy()), 1)
@@ -41,6 +44,9 @@ def linear_probe_accuracy(z: Tensor, label: Tensor, train_z: Tensor, train_label
     scaler = StandardScaler().fit(train_z.numpy())
     probe = LogisticRegression(max_iter=500).fit(scaler.transform(train_z.numpy()), train_label.numpy())
     return float(probe.score(scaler.transform(z.numpy()), label.numpy()))
+
+
+LEAKAGE_FEWEST = 4  # codes: one half to fit, and two in the other for an R^2
 
 
 def angle_leakage(z: Tensor, angle: Tensor, k: int = 10, harmonics: tuple[int, ...] = (1, 2)) -> float:
@@ -63,8 +69,9 @@ def rotation_leakage(z: Tensor, matrices: Tensor, k: int = 10) -> float:
 
 
 def class_angle_leakage(z: Tensor, angle: Tensor, label: Tensor) -> float:
-    """Mean of :func:`angle_leakage` inside each class, where a global probe cannot hide it."""
-    inside = [angle_leakage(z[label == c], angle[label == c]) for c in label.unique()]
+    """Mean of :func:`angle_leakage` inside each class of enough codes, where a global probe cannot hide it."""
+    large = (label.bincount() >= LEAKAGE_FEWEST).nonzero()[:, 0]
+    inside = [angle_leakage(z[label == c], angle[label == c]) for c in large]
     return sum(inside) / len(inside)
 
 

@@ -36,7 +36,7 @@ from affinevae.turned import TurnedImages
 from affinevae.variants import with_variants
 from training.command import command
 from training.datasets import ImageData
-from training.loop import LoopConfig, fit
+from training.loop import LoopConfig, fit, fitting, require
 from training.runs import conclude, finished
 
 
@@ -259,8 +259,24 @@ def build(options: Train, data: ImageData) -> AffineVAE:
     return model
 
 
+def check(options: Train) -> None:
+    """``RunError`` for options that no data can make right."""
+    options.loop.check()
+    for name in ("width", "features", "blocks", "validation"):
+        require(f"--{name}", getattr(options, name), getattr(options, name) >= 1, "at least 1")
+    require("--variants", options.variants, options.variants >= 0, "at least 0")
+    require("--dropout", options.dropout, 0 <= options.dropout < 1, "in [0, 1)")
+    weight, poses = options.rate_weight, options.poses
+    require("--rate-weight", weight, weight is None or 0 <= weight < math.inf, "at least 0")
+    require("--grid-fraction", poses.grid_fraction, 0 <= poses.grid_fraction <= 1, "in [0, 1]")
+    require("--temperature", poses.temperature, poses.temperature > 0, "above 0")
+    require("--modes", poses.modes, poses.modes >= 1, "at least 1")
+    require("--scorer-share", poses.scorer_share, 0 <= poses.scorer_share <= 1, "in [0, 1]")
+
+
 def train(options: Train) -> None:
     """Train, save and measure; what a run of the same options has finished is left as it is."""
+    check(options)
     recipe = describe(options) | asdict(options.loop)
     if not finished(options.output, recipe, UNSET):
         train_and_save(options, recipe)
@@ -271,8 +287,6 @@ def train(options: Train) -> None:
 def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
     """Train, from the last checkpoint on, and write the model's folder."""
     data = load(options.data, options.channels, options.size)
-    if len(data.train) < options.loop.batch:
-        raise ValueError(f"{len(data.train)} training images are fewer than a batch: use a smaller --batch")
     model = build(options, data)
     size = model.config.size[0]
     sources = with_variants(data.train.images, options.variants, options.loop.seed)
@@ -283,7 +297,7 @@ def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
         model,
         make_step(model, images, cache, options.poses, rate_weight(options), PartialState().device),
         len(images),
-        options.loop,
+        fitting(options.loop, len(images)),
         options.output,
         validate=lambda _: validation_nats(model, validation),
         state=(cache,),

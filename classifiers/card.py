@@ -6,6 +6,7 @@ from typing import Any
 
 from classifiers.model import CompactCNNConfig
 from training.card import Score, front_matter
+from training.left_out import on_card
 
 CARD = """{front}
 
@@ -30,7 +31,7 @@ model.classes
 |---|---|
 | accuracy | {accuracy:.2%} |{graph}
 | negative log-likelihood, nats | {nll:.3f} |
-| calibration error, 15 bins | {calibration_error:.3f} |
+| calibration error, 15 bins | {calibration_error:.3f} |{left_out}
 
 {training}
 
@@ -81,6 +82,7 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         else "",
         nll=test["nll"],
         calibration_error=test["calibration_error"],
+        left_out=on_card(test.get("left_out", {})),
         training=time.format(**training) if training else "",
         foreign="".join(
             f"\n{found['flagged']:.0%} of {found['n']:,} {name} pictures get it, {found['own_flagged']:.0%} of its own."

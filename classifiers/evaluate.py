@@ -7,6 +7,7 @@ Writes ``metrics.json`` (accuracy, calibration, size, work) and the model card i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,12 +24,14 @@ from classifiers.model import ONNX, CompactCNN, energy
 from classifiers.networks import create_network, dense_name
 from training.command import command
 from training.datasets import ImageSplit
+from training.left_out import only_finite
 from training.measure import commit, machine, macs, parameters
 from training.pictures import to_floats
 from training.runs import read_metrics
 from weights.checkpoint import CARD, METRICS, to_json, write
 
 BATCH = 500
+TOP = 5
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,12 @@ def evaluate(model: CompactCNN, split: ImageSplit) -> dict[str, Any]:
         if (split.labels == k).any()
     }
     bins = multiclass_calibration_error(logits.softmax(1), split.labels, len(config.classes), n_bins=15)
-    return {
+    missing = left_out(split, config.classes)
+    result = {
         "n": len(split),
         "accuracy": float(right.float().mean()),
         "top5": float(
-            (logits.topk(min(5, logits.shape[1])).indices == split.labels[:, None]).any(1).float().mean()
+            (logits.topk(min(TOP, logits.shape[1])).indices == split.labels[:, None]).any(1).float().mean()
         ),
         "nll": float(F.cross_entropy(logits, split.labels)),
         "calibration_error": float(bins),
@@ -90,6 +94,19 @@ def evaluate(model: CompactCNN, split: ImageSplit) -> dict[str, Any]:
         "dense_parameters": parameters(twin),
         "dense_macs": macs(twin, one),
     }
+    return only_finite({key: value for key, value in result.items() if key not in missing}, missing)
+
+
+def left_out(split: ImageSplit, classes: Sequence[str]) -> dict[str, str]:
+    """What these test pictures do not let us measure, and why: known before a training begins."""
+    missing = {}
+    if len(classes) <= TOP:
+        missing["top5"] = f"every answer is among the best five of {len(classes)} classes"
+    shown = set() if split.labels is None else set(split.labels.tolist())
+    absent = {
+        f"per_class.{name}": "no test picture shows it" for k, name in enumerate(classes) if k not in shown
+    }
+    return missing | absent
 
 
 def out_of_scope(model: CompactCNN, own: Tensor, foreign: Tensor) -> dict[str, float]:

@@ -29,7 +29,7 @@ from classifiers.networks import Whiten, dense_name, native_size
 from classifiers.tie import tie
 from training.command import command
 from training.datasets import ImageData
-from training.loop import LoopConfig, fit
+from training.loop import LoopConfig, fit, fitting, require
 from training.pictures import Fit, Preparation
 from training.report import listed
 from training.runs import conclude, finished
@@ -178,18 +178,53 @@ def start_from(trained: CompactCNN, model: CompactCNN) -> None:
         ValueError: the other one is of another shape.
     """
     own, (name, _, plan) = model.config.network, model.config.network.partition(":")
-    if trained.config.network not in (own, name) or trained.classes != model.classes:
-        wanted = " or ".join(dict.fromkeys((own, name)))
+    wanted = " or ".join(dict.fromkeys((own, name)))
+    if trained.config.network not in (own, name):
+        raise ValueError(f"--start must be a trained {wanted}, not a {trained.config.network}")
+    if trained.classes != model.classes or trained.config.channels != model.config.channels:
         raise ValueError(
-            f"--start must be a trained {wanted} on the same classes, not a {trained.config.network}"
+            f"--start must be a {wanted} trained on the classes {', '.join(model.classes[:5])} in pictures of "
+            f"{model.config.channels} channels, not on {', '.join(trained.classes[:5])} in {trained.config.channels}"
         )
     if plan and trained.config.network == name:
         tie(trained.network, plan)
     model.network.load_state_dict(trained.network.state_dict())
 
 
+def check(options: Train) -> None:
+    """``RunError`` for options that no data can make right."""
+    options.loop.check()
+    if options.size is not None:
+        require("--size", options.size, 8 <= options.size <= 1024, "8 to 1024 pixels")
+    for name in ("teacher_share", "smoothing"):
+        value = getattr(options, name)
+        require(f"--{name.replace('_', '-')}", value, 0 <= value <= 1, "in [0, 1]")
+    for name in ("momentum", "ema"):
+        require(f"--{name}", getattr(options, name), 0 <= getattr(options, name) < 1, "in [0, 1)")
+    heat = options.teacher_temperature
+    require("--teacher-temperature", heat, heat > 0, "above 0")
+
+
+def load_teacher(options: Train, model: CompactCNN) -> CompactCNN | None:
+    """The trained model that ``--teacher`` names.
+
+    Raises:
+        ValueError: it knows other classes, or pictures of another number of channels.
+    """
+    if not options.teacher:
+        return None
+    teacher = CompactCNN.from_pretrained(options.teacher)
+    if teacher.classes != model.classes or teacher.config.channels != model.config.channels:
+        raise ValueError(
+            f"--teacher {options.teacher} must know the data's classes ({', '.join(model.classes[:5])}) in pictures of "
+            f"{model.config.channels} channels, not {', '.join(teacher.classes[:5])} in {teacher.config.channels}"
+        )
+    return teacher
+
+
 def train(options: Train) -> None:
     """Train, save and measure; what a run of the same options has finished is left as it is."""
+    check(options)
     recipe = describe(options) | asdict(options.loop)
     if not finished(options.output, recipe, unset={"optimizer": "sgd", "fit": "crop"}):
         train_and_save(options, recipe)
@@ -203,13 +238,11 @@ def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
         options.size or native_size(options.network), options.channels, options.fit, invert=None
     )
     data = load(options.data, how, small=options.size is None)
-    if len(data.train) < options.loop.batch:
-        raise ValueError(f"{len(data.train)} training images are fewer than a batch: use a smaller --batch")
     model = channels_last(build(options, data))
     average = (
         AveragedModel(model, multi_avg_fn=averaging(options.ema), use_buffers=True) if options.ema else None
     )
-    teacher = CompactCNN.from_pretrained(options.teacher) if options.teacher else None
+    teacher = load_teacher(options, model)
     assert data.train.labels is not None
     device = PartialState().device
     clock = fit(
@@ -218,7 +251,7 @@ def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
             Pictures(data.train.images, options.augment), data.train.labels, options, average, teacher, device
         ),
         len(data.train),
-        options.loop,
+        fitting(options.loop, len(data.train)),
         options.output,
         validate=lambda _: {"accuracy": accuracy(final(model, average), data.validation)},
         state=() if average is None else (average,),

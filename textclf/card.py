@@ -6,6 +6,7 @@ from typing import Any
 
 from textclf.model import TextConfig
 from training.card import Score, front_matter
+from training.left_out import on_card
 
 CARD = """{front}
 
@@ -27,7 +28,7 @@ model.predict(["..."], plan="{plan}")  # (1, {count}) probabilities of model.cla
 {n:,} test texts; a text of {tokens} tokens, batch 1, one thread. `python -m textclf.evaluate` writes every number to
 `metrics.json`.
 
-{table}
+{table}{left_out}
 
 {training}
 
@@ -101,5 +102,6 @@ def model_card(name: str, config: TextConfig, result: dict[str, Any]) -> str:
         n=test["n"],
         tokens=test["tokens"],
         table=measured_table(test),
+        left_out=on_card(test.get("left_out", {})),
         training=_training_time(training) if training else "",
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +24,12 @@ from torch import Tensor
 from textclf.bottleneck import Plan, lengths
 from textclf.card import model_card
 from textclf.engine import PRECISIONS, graph_path
-from textclf.linear import linear_models
+from textclf.linear import least, linear_models
 from textclf.model import Engine, TextClassifier
 from textclf.tokens import batch
 from training.command import command
+from training.left_out import only_finite
+from training.loop import require
 from training.measure import commit, compare, machine, parameters
 from training.runs import read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
@@ -53,8 +57,12 @@ class ModelAndTexts:
     class_names: tuple[str, ...] = ()
     seed: int = 0
 
+    def check(self) -> None:
+        """``RunError`` for options that no data can make right."""
+
     def load(self) -> tuple[TextClassifier, Path, TextData]:
         """Model, its folder and the data; ``ValueError`` if their classes differ."""
+        self.check()
         model = TextClassifier.from_pretrained(self.model)
         data = load_texts(
             self.data,
@@ -87,6 +95,10 @@ class Evaluate(ModelAndTexts):
     rounds: int = 10
     terms: str | None = None
     output: Path | None = None
+
+    def check(self) -> None:
+        require("--test", self.test, self.test >= 1, "at least 1")
+        require("--rounds", self.rounds, self.rounds >= 1, "at least 1")
 
 
 def classify(
@@ -172,6 +184,26 @@ def _engines(model: TextClassifier, plan: str) -> list[Engine]:
 # The linear baselines ----------------------------------------------------------------------------------------------
 
 
+WORD = re.compile(r"\b\w\w+\b")  # what TF-IDF counts
+
+
+def left_out(data: TextData, options: Evaluate) -> dict[str, str]:
+    """What these data do not let us measure, and why: known before a training begins."""
+    if not options.linear:
+        return {}
+    shown, needed = int(data.train.labels.unique().numel()), least(data)
+    if shown < len(data.classes):
+        return {"linear": f"the training texts show {shown} of {len(data.classes)} classes"}
+    seen: Counter[str] = Counter()
+    for text in data.train.texts:
+        found = set(WORD.findall(text.lower()))
+        seen.update(found)
+        if any(seen[word] >= needed for word in found):
+            return {}
+    many = "two training texts" if needed > 1 else "any training text"
+    return {"linear": f"no word of two letters or more occurs in {many}, which TF-IDF would count"}
+
+
 def linear_baselines(data: TextData, test: TextSplit, rounds: int = 10) -> dict[str, Any]:
     """Each of :func:`textclf.linear.linear_models` on test texts, and the best on validation first.
 
@@ -199,7 +231,7 @@ def linear_baselines(data: TextData, test: TextSplit, rounds: int = 10) -> dict[
 
 def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[str, Any]:
     """Every number on the model card, as ``metrics.json`` holds them."""
-    test = subset(data.test, options.test)
+    test, missing = subset(data.test, options.test), left_out(data, options)
     tokens = typical_length(model, test.texts)
     plans = {name: facts.factors for name, facts in model.plans.items()}
     times = timing(model, plans, tokens, options.rounds)
@@ -227,9 +259,9 @@ def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[s
         "plans": found,
         "parameters": parameters(model),
     }
-    if options.linear:
+    if options.linear and "linear" not in missing:
         result["linear"] = linear_baselines(data, test, options.rounds)
-    return result
+    return only_finite(result, missing)
 
 
 def run(options: Evaluate) -> dict[str, Any]:

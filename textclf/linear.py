@@ -52,7 +52,7 @@ def tfidf_svm(data: TextData) -> Linear:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 
-    features = TfidfVectorizer(ngram_range=(1, 2), min_df=_least(data), sublinear_tf=True)
+    features = TfidfVectorizer(ngram_range=(1, 2), min_df=least(data), sublinear_tf=True)
     x, held = features.fit_transform(data.train.texts), features.transform(data.validation.texts)
     label, held_label = data.train.labels.numpy(), data.validation.labels.numpy()
     fitted = {c: LinearSVC(C=c, random_state=0).fit(x, label) for c in STRENGTHS}
@@ -70,7 +70,7 @@ def nb_svm(data: TextData) -> Linear:
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
-    features = CountVectorizer(ngram_range=(1, 2), min_df=_least(data), token_pattern=TOKEN, binary=True)
+    features = CountVectorizer(ngram_range=(1, 2), min_df=least(data), token_pattern=TOKEN, binary=True)
     x, held = features.fit_transform(data.train.texts), features.transform(data.validation.texts)
     label, held_label = data.train.labels.numpy(), data.validation.labels.numpy()
     targets = [1] if len(data.classes) == 2 else range(len(data.classes))
@@ -92,7 +92,7 @@ def nb_svm(data: TextData) -> Linear:
 KINDS: dict[str, Callable[[TextData], Linear]] = {"TF-IDF": tfidf_svm, "NB-SVM": nb_svm}
 
 
-def _least(data: TextData) -> int:
+def least(data: TextData) -> int:
     """In how many texts a feature must occur; small sets keep every one."""
     return min(2, max(1, len(data.train) // 100))
 

@@ -31,7 +31,7 @@ from textclf.model import TextClassifier
 from textclf.plans import by_work, read_plans
 from textclf.tokens import Tokens, batch
 from training.command import command
-from training.loop import LoopConfig, adamw, fit
+from training.loop import LoopConfig, adamw, fit, fitting, require
 from training.runs import conclude, finished, read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
 
@@ -299,8 +299,6 @@ def train_and_save(options: Train) -> None:
     if PartialState().is_main_process:
         Console().print("\n".join(data.report.sentences()), highlight=False, markup=False)
     examples = subset(data.train, options.examples, options.loop.seed)
-    if len(examples) < options.loop.batch:
-        raise ValueError(f"{len(examples)} training texts are fewer than a batch: use a smaller --batch")
     model = build(options, data)
     chosen = chosen_plans(options, model)
     ids = model.tokens.ids(examples.texts, model.config.longest, model.config.ends)
@@ -319,7 +317,7 @@ def train_and_save(options: Train) -> None:
             options.thin,
         ),
         len(examples),
-        options.loop,
+        fitting(options.loop, len(examples)),
         options.output,
         validate=lambda _: validated(model, held, options.supernet, chosen),
         description=describe(options),
@@ -373,7 +371,13 @@ def validated(
 
 def check(options: Train) -> None:
     """``ValueError`` for options that no data can make right."""
+    options.loop.check()
     space = options.supernet
+    for name in ("validation", "test"):
+        require(f"--{name}", getattr(options, name), getattr(options, name) >= 1, "at least 1")
+    require("--examples", options.examples, options.examples is None or options.examples >= 2, "at least 2")
+    require("--vocabulary", options.vocabulary, options.vocabulary >= 1, "at least 1")
+    require("--skip", space.skip, space.skip >= 0, "at least 0")
     if space.shrink not in [2**i for i in range(7)]:
         raise ValueError(f"--shrink must be 1, 2, 4, 8, 16, 32 or 64, not {space.shrink}")
     if not 0 <= space.full <= 1:

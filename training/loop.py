@@ -14,7 +14,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,24 @@ class LoopConfig:
     precision: str = "auto"
     checkpoint_every: float = 60.0
     seed: int = 0
+
+    def check(self) -> LoopConfig:
+        """Itself; ``RunError`` names the option that no run can have."""
+        _precision(self.precision)
+        require("--epochs", self.epochs, self.epochs >= 1, "at least 1")
+        require("--batch", self.batch, self.batch >= 1, "at least 1")
+        require("--lr", self.lr, 0 < self.lr < math.inf, "above 0")
+        require("--weight-decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "at least 0")
+        require("--clip", self.clip, self.clip > 0, "above 0")
+        require("--warmup", self.warmup, self.warmup >= 0, "at least 0")
+        require("--seed", self.seed, 0 <= self.seed < 2**32 - 1000, "0 to 4,294,966,295")
+        return self
+
+
+def require(option: str, value: object, right: bool, wanted: str) -> None:
+    """``RunError`` for an option whose value no run can have."""
+    if not right:
+        raise RunError(f"{option} must be {wanted}, not {value}")
 
 
 @dataclass
@@ -159,6 +177,16 @@ def learning_rate(step: int, total: int, config: LoopConfig) -> float:
     """Linear warm-up, then a cosine to zero (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
     warm = min(1.0, (step + 1) / max(1, min(config.warmup, total // 5)))
     return config.lr * warm * 0.5 * (1 + math.cos(math.pi * step / total))
+
+
+def fitting(config: LoopConfig, examples: int) -> LoopConfig:
+    """The configuration for so many examples: where they are fewer than a batch, smaller batches.
+
+    The largest power of two of which an epoch has eight, and 8 at least, as far as there are so many.
+    """
+    if examples >= config.batch:
+        return config
+    return replace(config, batch=min(examples, max(8, 2 ** int(math.log2(max(1, examples // 8))))))
 
 
 def batches(accelerator: Accelerator, examples: int, epoch: int, config: LoopConfig) -> Iterator[Tensor]:

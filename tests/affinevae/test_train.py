@@ -163,7 +163,7 @@ def test_the_command_writes_a_complete_folder(data_file: Path, tmp_path: Path) -
         (("--data", "DATA", "--turns", "twist"), "unknown --turns"),
         (("--data", "DATA", "--size", "30"), "multiple of 4"),
         (("--data", "DATA", "--size", "16"), "cannot lay"),
-        (("--data", "DATA", "--batch", "100000"), "smaller --batch"),
+        (("--data", "DATA", "--batch", "0"), "--batch must be at least 1, not 0"),
         (("--data", "DATA", "--precision", "fp8"), "precision"),
     ],
 )

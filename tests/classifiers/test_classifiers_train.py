@@ -225,8 +225,6 @@ def test_data_without_labels_or_of_other_classes_are_refused(trained: Path, tmp_
     np.savez(tmp_path / "other.npz", images=images, labels=labels)
     with pytest.raises(ValueError, match="other classes"):
         evaluate(Evaluate(str(trained), str(tmp_path / "other.npz")))
-    with pytest.raises(ValueError, match="fewer than a batch"):
-        train(options(str(tmp_path / "other.npz"), tmp_path / "out", loop=LoopConfig(batch=512)))
 
 
 def test_configurations_that_describe_no_model_are_refused(trained: Path, tmp_path: Path) -> None:

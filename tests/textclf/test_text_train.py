@@ -284,7 +284,7 @@ def test_resume_after_kill_ends_with_the_same_weights(
         (("--max-length", "1000"), "is too long"),
         (("--freeze", "9"), "--freeze must be"),
         (("--shrink", "3"), "--shrink must be"),
-        (("--batch", "100000"), "smaller --batch"),
+        (("--batch", "0"), "--batch must be"),
         (("--pooling", "learned", "--full", "2"), "--full must be"),
         (("--class-names", "a", "b", "c"), "has 2 classes, but 3 names"),
         (("--backbone", "./no-such-folder"), "no-such-folder"),
