@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from training.datasets import KNOWN, ImageData, load_images
+import torch
+
+from training.datasets import KNOWN, ImageData, ImageSplit, load_images
 from training.pictures import Preparation
 from training.streamed import stream_images
 
@@ -27,3 +31,22 @@ def load(data: str, how: Preparation, small: bool = False) -> ImageData:
     if data not in KNOWN and path.is_dir():
         return stream_images(path, how, kept)
     return load_images(data, how, small=kept)
+
+
+def in_order(data: ImageData, classes: Sequence[str]) -> ImageData:
+    """The data with labels as indices into ``classes``, some of which may have no pictures.
+
+    Raises:
+        ValueError: no labels, or a class that is none of them.
+    """
+    unknown = [name for name in data.classes if name not in classes]
+    if data.test.labels is None or unknown:
+        found = f"other classes than the model ({', '.join(unknown[:5])})" if unknown else "no labels"
+        raise ValueError(f"{data.name} has {found}: the model knows {', '.join(classes)}")
+    place = torch.tensor([classes.index(name) for name in data.classes])
+
+    def moved(split: ImageSplit) -> ImageSplit:
+        return replace(split, labels=None if split.labels is None else place[split.labels])
+
+    train, validation, test = map(moved, (data.train, data.validation, data.test))
+    return replace(data, train=train, validation=validation, test=test, classes=tuple(classes))

@@ -19,7 +19,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, multiclass_calibration_error
 
 from classifiers.card import model_card
-from classifiers.data import load
+from classifiers.data import in_order, load
 from classifiers.model import ONNX, CompactCNN, energy
 from classifiers.networks import create_network, dense_name
 from training.command import command
@@ -133,11 +133,7 @@ def run(options: Evaluate) -> dict[str, Any]:
     if options.half:
         model.half().float()
     config = model.config
-    data = load(options.data, config.prepared)
-    if data.test.labels is None or data.classes != model.classes:
-        raise ValueError(
-            f"{data.name} has other classes than the model, which knows {', '.join(model.classes)}"
-        )
+    data = in_order(load(options.data, config.prepared), model.classes)
     foreign = [load(name, config.prepared) for name in options.foreign]
     result = {
         "data": data.name,

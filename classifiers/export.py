@@ -18,7 +18,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from classifiers.data import load
+from classifiers.data import in_order, load
 from classifiers.evaluate import record_graph
 from classifiers.model import ONNX, CompactCNN, session
 from training.command import command
@@ -107,7 +107,9 @@ def to_int8(onnx: bytes, calibration: Tensor) -> bytes:
 def run(options: Export) -> dict[str, Latency]:
     """Export a folder's model; returns the latencies that decided."""
     model = CompactCNN.from_pretrained(options.model, engine="torch")
-    data = options.data and load(options.data, model.config.prepared)
+    data = load(options.data, model.config.prepared) if options.data else None
+    if data and data.test.labels is not None:
+        data = in_order(data, model.classes)
     candidates = {"float32": to_onnx(model)}
     if options.precision != "float32":
         if not data:

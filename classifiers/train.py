@@ -30,7 +30,7 @@ from classifiers.tie import tie
 from training.command import command
 from training.datasets import ImageData
 from training.loop import LoopConfig, fit, fitting, require
-from training.pictures import Fit, Preparation
+from training.pictures import Fit, Preparation, to_floats
 from training.report import listed
 from training.runs import conclude, finished
 
@@ -149,7 +149,7 @@ def build(options: Train, data: ImageData) -> CompactCNN:
             "spell it as in train, move some pictures there, or leave it out"
         )
     images = data.train.images
-    sample = images[:: max(1, len(images) // SAMPLE)].float().div(255)
+    sample = to_floats(images[:: max(1, len(images) // SAMPLE)])
     pixels = sample.transpose(0, 1).flatten(1)
     torch.manual_seed(options.loop.seed)
     model = CompactCNN(
@@ -234,9 +234,10 @@ def train(options: Train) -> None:
 
 def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
     """Train, from the last checkpoint on, and write the model's folder."""
-    how = Preparation(
-        options.size or native_size(options.network), options.channels, options.fit, invert=None
-    )
+    channels = options.channels
+    if options.start and channels is None:
+        channels = CompactCNN.from_pretrained(options.start).config.channels
+    how = Preparation(options.size or native_size(options.network), channels, options.fit, invert=None)
     data = load(options.data, how, small=options.size is None)
     model = channels_last(build(options, data))
     average = (

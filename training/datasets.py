@@ -1,4 +1,4 @@
-"""Data sets by name, from the Hub, or from a ``.npz``, ``.csv``, ``.parquet`` file or a folder.
+"""Data sets by name, from the Hub, or from a ``.npz`` or ``.parquet`` file, a table or a folder.
 
 ``load_images`` is the only door. Every reader gives the same table (pictures, labels, split, classes); what
 follows is the same for all: one size, one number of channels, labels as indices, held-out parts. Whatever is
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,7 +32,8 @@ from training.folders import SPLITS as SPLITS
 from training.folders import TEST as TEST
 from training.folders import TRAIN as TRAIN
 from training.folders import VALIDATION as VALIDATION
-from training.folders import list_files, read_layout
+from training.folders import list_files, read_layout, split_of
+from training.labels import MISSING, read_labels
 from training.pictures import (
     MAX_PIXELS,
     OTHERS,
@@ -47,6 +48,8 @@ from training.pictures import (
 )
 from training.pictures import Array as Array
 from training.report import DataReport, listed, refuse_unreadable
+from training.tables import READERS as TABLES
+from training.tables import read_table
 
 MAX_BYTES = 4 * 2**30  # decoded images of one data set: they are held in memory
 HUB_TIMEOUT = 5.0  # seconds to find out whether the Hub answers; `datasets` alone retries for half a minute
@@ -152,8 +155,8 @@ def load_images(
     """Load a labelled or unlabelled set of images, divided into train, validation and test.
 
     Args:
-        data: a name in ``KNOWN``, a Hub data set ``OWNER/NAME``, a ``.npz``, ``.csv``, ``.csv.gz`` or
-            ``.parquet`` file, or a folder (one that is called like a known name: ``./mnist``).
+        data: a name in ``KNOWN``, a Hub data set ``OWNER/NAME``, a ``.npz`` or ``.parquet`` file, a table of one of
+            the kinds of :mod:`training.tables`, or a folder (one that is called like a known name: ``./mnist``).
         how: what the pictures are made into; without a size all must have one. What it leaves open is decided by
             the pictures, and is in the ``prepared`` of what is returned.
         small: pictures that are all squares of one size, of 8 to so many pixels, stay as large as they are.
@@ -170,11 +173,31 @@ def load_images(
         raise DataError(f"size must be 1 to {math.isqrt(MAX_PIXELS)} pixels, not {how.size}")
     table, name, terms, source = _find(data)
     images, prepared = _stack(table.pictures, how, small, name)
-    labels, classes = index_labels(table, len(images), name)
+    images, labels, classes = _labelled(images, table, name)
     rows = divide(table.split, labels, len(images), validation, seed, name)
     train, held, test = (take(images, labels, part) for part in rows)
     report = report_on(table, len(images), labels, classes, rows)
     return ImageData(train, held, test, classes, name, terms, source, prepared, report)
+
+
+def _labelled(images: Array, table: Table, name: str) -> tuple[Array, Array | None, tuple[str, ...]]:
+    """Images, labels (N,) and classes of a table, which loses what has no label if others have one."""
+    if table.labels is None:
+        return images, None, ()
+    if np.shape(table.labels)[:1] != (len(images),):
+        raise DataError(f"{name} has {len(images)} images but labels of shape {np.shape(table.labels)}")
+    found = read_labels(table.labels, name, table.classes)
+    table.notes = (*table.notes, *found.notes)
+    known = found.index != MISSING
+    if known.all():
+        return images, found.index, found.classes
+    if not known.any():
+        table.notes = (*table.notes, "no image has a label")
+        return images, None, ()
+    names = tuple(f"image {i}" for i in np.flatnonzero(~known))
+    table.left_out = {**table.left_out, "without a label": names}
+    table.split = None if table.split is None else table.split[known]
+    return images[known], found.index[known], found.classes
 
 
 def report_on(
@@ -198,6 +221,8 @@ def report_on(
             [f"trained on but not tested, for want of {what}: {listed(untested, 10)}"] if untested else []
         )
         notes += [f"in no training example: {listed(unlearned, 10)}"] if unlearned else []
+        if len(classes) * 2 > count >= 20:
+            notes.append(f"{len(classes):,} classes for {count:,} {what}: nearly each is a class of its own")
     left = sum(map(len, table.left_out.values()))
     return DataReport(count + left, count, table.left_out, table.layout, counts, tuple(notes), what)
 
@@ -251,7 +276,7 @@ def _read_npz(path: Path) -> Table:
     else:
         raise DataError(f"{path.name} holds no array called images")
     classes = tuple(str(c) for c in found["classes"].ravel()) if "classes" in found else None
-    return Table(pictures, found.get("labels"), found.get("split"), classes)
+    return Table(pictures, found.get("labels"), found.get("split"), classes, "arrays")
 
 
 NPZ_KEYS = ("images", "jpeg", "offset", "labels", "split", "classes")
@@ -280,43 +305,114 @@ def _as_uint8(images: Array, name: str) -> Array:
     low, high = float(images.min()), float(images.max())
     if not math.isfinite(low) or not math.isfinite(high):
         raise DataError(f"{name} has NaN or infinite pixels")
-    top = 1 if images.dtype.kind in "bf" else 255
+    top = 1 if images.dtype.kind in "bf" or high <= 1 else 255  # whole numbers up to 1 are black and white
     if low < 0 or high > top:
         raise DataError(f"{name}: pixels are {low:g} to {high:g}, not integers in 0..255 or floats in [0, 1]")
     return images.astype(np.uint8, copy=False) if top == 255 else np.rint(images * 255.0).astype(np.uint8)
 
 
-def _read_csv(path: Path) -> Table:
+# Names of columns, in small letters and without whatever is neither letter nor digit
+PATHS = (
+    "path", "file", "filename", "filepath", "imagepath", "imagefile", "imagename", "imgpath", "imgfile", "image", "img",
+    "picture", "photo",
+)  # fmt: skip
+LABELS = (
+    "label",
+    "labels",
+    "class",
+    "classname",
+    "category",
+    "target",
+    "species",
+    "labelname",
+    "classid",
+    "y",
+)
+PARTS = ("split", "subset", "partition", "set")
+PIXEL = re.compile(r"(?:pixel|px)[ _.-]?(\d+)|(\d+)x(\d+)", re.IGNORECASE)
+
+
+def _read_table(path: Path) -> Table:
+    """A table of paths of pictures, or of their pixels."""
+    found = read_table(path, numbers=f"(?i){PIXEL.pattern}")
+    frame, names = found.frame, _usual(found.frame.columns)
+    label, split = (_first_of(names, wanted) for wanted in (LABELS, PARTS))
+    labels = frame[label].tolist() if label else None
+    codes = split_codes(frame[split].tolist(), path.name) if split else None
+    file, pixels = _path_column(frame, names), [c for c in frame.columns if PIXEL.fullmatch(c)]
+    notes = found.notes if label in (None, "label") else (*found.notes, f"labels are in the column {label}")
+    if file is None or len(pixels) > 1:
+        images = _pixel_columns(frame, pixels, path.name)
+        return Table(images, labels, codes, layout="a table of pixels", notes=notes)
+    pictures = [
+        (name or f"row {i + 1} without a path", _beside(path, name)) for i, name in enumerate(frame[file])
+    ]
+    return Table(pictures, labels, codes, layout=f"a table of files in the column {file}", notes=notes)
+
+
+def _usual(columns: Iterable[str]) -> dict[str, str]:
+    """Simplified name -> the first column called so."""
+    names: dict[str, str] = {}
+    for column in columns:
+        names.setdefault(re.sub(r"[^a-z0-9]", "", str(column).lower()), column)
+    return names
+
+
+def _first_of(names: Mapping[str, str], wanted: Iterable[str]) -> str | None:
+    return next((names[name] for name in wanted if name in names), None)
+
+
+def _path_column(frame: Any, names: Mapping[str, str]) -> str | None:
+    """The column of files: one whose cells end as pictures do, the usual names first; else the first usual name."""
+    usual = [names[name] for name in PATHS if name in names]
+    for column in (*usual, *(c for c in frame.columns if c not in usual and not PIXEL.fullmatch(c))):
+        head = [str(cell) for cell in frame[column].head(100)]
+        if head and sum(
+            PurePosixPath(cell).suffix.lower() in {*SUFFIXES, *OTHERS} for cell in head
+        ) * 2 > len(head):
+            return str(column)
+    return usual[0] if usual else None
+
+
+def _beside(table: Path, name: str) -> Path:
+    """The file of a cell, relative to its table; written on Windows or not."""
+    return table.parent / (name if "\\" not in name else PureWindowsPath(name).as_posix())
+
+
+def _pixel_columns(frame: Any, columns: Sequence[str], name: str) -> Array:
+    """Columns pixel0, pixel1, ... (or from 1 on), or 1x1, 1x2, ..., as square grey pictures, (N, S, S, 1)."""
     import pandas
 
-    try:
-        frame = pandas.read_csv(path, dtype={"path": str})
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path.name} is not a comma-separated table: {sentence(error)}") from error
-    if frame.empty:
-        raise DataError(f"{path.name} is empty")
-    labels = frame["label"].to_numpy() if "label" in frame else None
-    split = split_codes(frame["split"].tolist(), path.name) if "split" in frame else None
-    if "path" not in frame:
-        return Table(_pixel_columns(frame, path.name), labels, split)
-    return Table(((str(file), path.parent / str(file)) for file in frame["path"]), labels, split)
-
-
-def _pixel_columns(frame: Any, name: str) -> Array:
-    """Columns pixel0, pixel1, ... (or from pixel1 on) as square grey pictures, (N, S, S, 1)."""
-    numbers = sorted(int(c[5:]) for c in frame.columns if re.fullmatch(r"pixel\d+", c))
-    if not numbers:
-        raise DataError(f"{name} has neither a column path nor columns pixel0, pixel1, ...")
-    side = math.isqrt(len(numbers))
-    if side**2 != len(numbers) or numbers[-1] - numbers[0] + 1 != len(numbers):
-        raise DataError(f"{name}: its {len(numbers)} pixel columns do not make a square picture")
-    return _as_uint8(frame[[f"pixel{i}" for i in numbers]].to_numpy().reshape(-1, side, side), name)
+    if not columns:
+        there = listed([str(column) for column in frame.columns], 5)
+        raise DataError(
+            f"{name} has neither a column path nor columns pixel0, pixel1, ...: the first line names {there}; add a "
+            "header that names them"
+        )
+    placed = {tuple(int(n) for n in PIXEL.fullmatch(c).groups() if n): c for c in columns}  # type: ignore[union-attr]
+    order, side = sorted(placed), math.isqrt(len(columns))
+    whole = len(order) == side**2 == len(columns)
+    if len(order[0]) == 1:
+        whole = whole and order[-1][0] - order[0][0] + 1 == len(order)
+    if not whole:
+        raise DataError(f"{name}: its {len(columns)} pixel columns do not make a square picture")
+    values = frame[[placed[place] for place in order]].apply(pandas.to_numeric, errors="coerce")
+    if values.isna().to_numpy().any():
+        row, column = np.argwhere(values.isna().to_numpy())[0]
+        raise DataError(f"{name}: row {row + 1} has no number in column {values.columns[column]}")
+    pixels = values.to_numpy().reshape(-1, side, side)
+    whole_numbers = (
+        pixels.dtype.kind == "f" and pixels.max(initial=0) > 1 and (pixels == np.rint(pixels)).all()
+    )
+    return _as_uint8(pixels.astype(np.int64) if whole_numbers else pixels, name)
 
 
 def split_codes(words: Sequence[Any], name: str) -> Array:
-    if unknown := {str(w) for w in words} - set(SPLITS):
+    """Part codes of words such as "train", "Testing", "val"."""
+    codes = {word: split_of(str(word)) for word in set(words)}
+    if unknown := [str(word) for word, code in codes.items() if code is None]:
         raise DataError(f"{name}: unknown split {min(unknown)!r}, not one of {', '.join(SPLITS)}")
-    return np.array([SPLITS[w] for w in words])
+    return np.array([codes[word] for word in words])
 
 
 def _read_parquet(path: Path) -> Table:
@@ -332,13 +428,21 @@ def _read_parquet(path: Path) -> Table:
         raise
     except (ValueError, OSError) as error:
         raise DataError(f"{path.name} is not a .parquet file: {sentence(error)}") from error
+    names = _usual(rows.column_names)
+    elsewhere = _first_of(names, PATHS) or any(PIXEL.fullmatch(c) for c in rows.column_names)
+    if elsewhere and not any(map(_holds_images, rows.features.values())):
+        return _read_table(path)
     table = _read_rows(rows, path.name)
-    if "split" in rows.column_names:
-        table.split = split_codes(rows["split"][:], path.name)
+    if split := _first_of(names, PARTS):
+        table.split = split_codes(rows[split][:], path.name)
     return table
 
 
-READERS = {".npz": _read_npz, ".csv": _read_csv, ".csv.gz": _read_csv, ".parquet": _read_parquet}
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".npz": _read_npz,
+    **{kind: _read_table for kind in TABLES if kind not in (".txt", ".txt.gz", ".parquet")},
+    ".parquet": _read_parquet,
+}
 
 
 def _read_rows(rows: Any, name: str, image: str | None = None, label: str | None = None) -> Table:
@@ -352,12 +456,13 @@ def _read_rows(rows: Any, name: str, image: str | None = None, label: str | None
     if isinstance(features[image], datasets.Image):
         rows = rows.cast_column(image, datasets.Image(decode=False))
     named = [c for c, f in features.items() if isinstance(f, datasets.ClassLabel)]
-    plain = [c for c in ("label", "labels") if isinstance(features.get(c), datasets.Value)]
-    label = label or next(iter(named + plain), None)
+    label = label or next(iter(named), None) or _first_of(_usual(set(features) - {image}), LABELS)
     values = enumerate(row[image] for row in rows.select_columns([image]))
     pictures = ((f"image {i}", _encoded(value)) for i, value in values)
     classes = tuple(features[label].names) if label in named else None
-    return Table(pictures, rows[label][:] if label else None, classes=classes)
+    return Table(
+        pictures, rows[label][:] if label else None, classes=classes, layout=f"rows with the column {image}"
+    )
 
 
 def _holds_images(feature: Any) -> bool:
@@ -390,10 +495,6 @@ def _read_folder(path: Path) -> Table:
     )
 
 
-def folders(path: Path) -> list[Path]:
-    return sorted(d for d in path.iterdir() if d.is_dir() and not d.name.startswith((".", "__")))
-
-
 # ---- the Hub ----
 
 
@@ -412,6 +513,7 @@ def _read_hub(data: str) -> tuple[Table, str, str | None, str]:
         list(itertools.chain.from_iterable(labels)) if labels else None,
         np.repeat(list(parts), [len(rows) for rows in parts.values()]),
         known.classes if known else tables[0].classes,
+        "rows of the Hub",
     )
     return table, data, known.terms if known else terms, f"https://huggingface.co/datasets/{repo}"
 

@@ -334,12 +334,12 @@ def _barren(names: Iterable[str], plan: _Plan, files: Sequence[Found], what: str
 
 
 def _alike(labels: Iterable[str]) -> list[str]:
-    """Classes whose names differ in capitals or spaces alone."""
+    """Classes whose names differ in spaces and strokes alone; those that differ in capitals are the labels' matter."""
     groups = defaultdict[str, list[str]](list)
     for label in sorted(labels):
         groups[re.sub(r"[\s_\-]+", " ", label.casefold()).strip()].append(label)
     return [
         f"classes {' and '.join(map(repr, group))} are kept apart though their names are nearly the same"
         for group in groups.values()
-        if len(group) > 1
+        if len({name.casefold() for name in group}) > 1
     ]

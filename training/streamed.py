@@ -22,10 +22,10 @@ from training.datasets import (
     Table,
     divide,
     in_threads,
-    index_labels,
     report_on,
 )
 from training.folders import list_files, read_layout
+from training.labels import read_labels
 from training.pictures import (
     OTHERS,
     SUFFIXES,
@@ -122,7 +122,11 @@ def stream_images(folder: Path, how: Preparation, small: int = 0, seed: int = 0)
         how = replace(how, size=side.pop())
     table = Table((), None if None in words else words, layout=found.layout, left_out=found.left_out)
     table.notes = (*found.notes, *_unchecked(len(files)))
-    labels, classes = index_labels(table, len(files), name)
+    labels: Array | None = None
+    classes: tuple[str, ...] = ()
+    if table.labels is not None:
+        spelled = read_labels(table.labels, name)
+        labels, classes, table.notes = spelled.index, spelled.classes, (*table.notes, *spelled.notes)
     codes = np.array([file.split for file in found.files])
     rows = divide(codes, labels, len(files), None, seed, name)
     sample = [files[i] for i in rows[0][:: max(1, len(rows[0]) // SAMPLE)]]

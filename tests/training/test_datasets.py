@@ -263,6 +263,104 @@ def test_labels_become_indices(tmp_path):
     assert torch.equal(data.train.labels, torch.from_numpy(LABELS[SPLIT == 0]))
 
 
+# ---- tables and labels ----
+
+
+def write_words(folder, kind, labels, images=GREY):
+    """A table of files with labels as they are; ``kind`` is its suffix."""
+    for i, image in enumerate(images):
+        (folder / f"{i}.png").write_bytes(png(image))
+    rows = [
+        {"File Name": f"{i}.png", "Class": label, "Split": WORDS[i].upper()} for i, label in enumerate(labels)
+    ]
+    frame, path = pandas.DataFrame(rows), folder / f"set{kind}"
+    separators = {".csv": ",", ".tsv": "\t", ".csv.gz": ";"}
+    if kind in separators:
+        frame.to_csv(path, sep=separators[kind], index=False)
+    elif kind == ".xlsx":
+        frame.to_excel(path, index=False)
+    elif kind == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_json(path, orient="records", lines=kind == ".jsonl")
+    return path
+
+
+@pytest.mark.parametrize("kind", [".csv", ".tsv", ".csv.gz", ".json", ".jsonl", ".xlsx", ".parquet"])
+def test_tables_of_files_of_every_kind(tmp_path, kind):
+    data = load_images(str(write_words(tmp_path, kind, [f"kind {i}" for i in LABELS])))
+    assert pixel_set(data.train) == expected_set(GREY, 0)
+    assert data.classes == ("kind 0", "kind 1", "kind 2", "kind 3")
+    sentences = data.report.sentences()
+    assert sentences[0] == "40 images found, 40 read, as a table of files in the column File Name"
+    assert "labels are in the column Class" in sentences
+
+
+SPELLINGS = [
+    (["True", "true", "False", "FALSE"] * 10, ("False", "True")),
+    (["1", "1.0", "2", "10"] * 10, ("1", "2", "10")),
+    (["01", "1", "NA", "None"] * 10, ("01", "1", "NA", "None")),
+    (["Cat", "cat ", "cat", "dog"] * 10, ("cat", "dog")),
+]
+
+
+@pytest.mark.parametrize(("labels", "classes"), SPELLINGS)
+@pytest.mark.parametrize("kind", [".csv", ".jsonl", ".parquet", ".npz", "folder"])
+def test_labels_are_spelled_alike_wherever_they_are_read(tmp_path, kind, labels, classes):
+    if kind == ".npz":
+        path = save(tmp_path, images=GREY, labels=np.array(labels), split=SPLIT)
+    elif kind == "folder":
+        for i, image in enumerate(GREY):
+            file = tmp_path / "set" / WORDS[i] / labels[i] / f"{i}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(png(image))
+        path = tmp_path / "set"
+    else:
+        path = write_words(tmp_path, kind, labels)
+    assert set(load_images(str(path)).classes) == set(classes)
+
+
+@pytest.mark.parametrize("labels", [[True, False] * 20, [1, 0] * 20, [1.0, 0.0] * 20])
+def test_numbers_and_truths_in_arrays_are_spelled_as_in_tables(tmp_path, labels):
+    data = load_images(save(tmp_path, images=GREY, labels=np.array(labels), split=SPLIT))
+    assert data.classes == (("False", "True") if labels[0] is True else ("0", "1"))
+
+
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path):
+    path = write_words(tmp_path, ".csv", ["" if i in (3, 39) else "ab"[i % 2] for i in range(N)])
+    data = load_images(str(path))
+    assert len(data.train) + len(data.validation) + len(data.test) == N - 2
+    assert "2 left out: without a label (image 3, image 39)" in data.report.sentences()
+    bare = load_images(save(tmp_path, images=GREY, labels=np.full(N, -1), classes=["a", "b"], split=SPLIT))
+    assert bare.train.labels is None
+    assert "no image has a label" in bare.report.sentences()
+
+
+def test_black_and_white_as_whole_numbers(tmp_path):
+    data = load_images(save(tmp_path, images=(GREY > 127).astype(np.uint8), split=SPLIT))
+    assert set(data.train.images.unique().tolist()) == {0, 255}
+
+
+def test_pixels_named_by_row_and_column(tmp_path):
+    columns = {f"{r + 1}x{c + 1}": GREY[:, r, c] for r in range(SIDE) for c in range(SIDE)}
+    frame = pandas.DataFrame({"label": LABELS, **columns, "split": WORDS})
+    frame[frame.columns[::-1]].to_csv(tmp_path / "set.csv", index=False, sep=";")
+    check_round_trip(load_images(str(tmp_path / "set.csv")), GREY)
+
+
+def test_a_class_of_one_picture_is_trained_on(tmp_path):
+    for seed in range(5):
+        data = load_images(
+            save(tmp_path, images=GREY, labels=["rare" if i == 7 else "abc"[i % 3] for i in range(N)]),
+            seed=seed,
+        )
+        rare = data.classes.index("rare")
+        assert rare in data.train.labels
+        assert "trained on but not tested, for want of images: rare" in data.report.sentences()
+    with pytest.raises(DataError, match="no class has two"):
+        load_images(save(tmp_path, images=GREY[:9], labels=np.arange(9)))
+
+
 # ---- refusals ----
 
 
@@ -285,9 +383,8 @@ def with_nan():
         ({"images": GREY[:0]}, "empty"),
         ({"images": GREY[:1]}, "cannot hold out 1 of 1"),
         ({"images": GREY, "labels": LABELS[:-1]}, "40 images but labels of shape"),
-        ({"images": GREY, "labels": LABELS - 1}, "negative"),
-        ({"images": GREY, "labels": LABELS / 3}, "whole numbers"),
-        ({"images": GREY, "labels": LABELS, "classes": list("abc")}, "label 3 is not one of its 3 classes"),
+        ({"images": GREY, "labels": np.stack([LABELS, LABELS], 1)}, "cells with several labels"),
+        ({"images": GREY, "labels": LABELS, "classes": list("abc")}, "label '3' is not one of its 3 classes"),
         ({"images": GREY, "split": SPLIT + 1}, "split must be"),
         ({"images": GREY, "split": SPLIT[:5]}, "split must be"),
         ({"images": GREY, "split": np.ones(N, int)}, "cannot hold out 1 of 0"),
@@ -309,20 +406,21 @@ def test_bad_npz(tmp_path, arrays, message):
     [
         ("a.npz", b"hello", "a.npz is not a .npz archive"),
         ("a.parquet", b"hello", "a.parquet is not a .parquet file"),
-        ("a.csv", png(GREY[0]), "a.csv is not a comma-separated table"),
-        ("a.csv.gz", b"label,pixel0\n1,2\n", "a.csv.gz is not a comma-separated table"),
+        ("a.csv", png(GREY[0]), "a.csv is not text but a picture"),
+        ("a.csv.gz", b"label,pixel0\n1,2\n", "a.csv.gz is not a readable .csv.gz file"),
         (
             "a.csv.gz",
             gzip.compress(b"label,pixel0\n1,2\n" * 99, mtime=0)[:-9],
-            "a.csv.gz is not a comma-separated table",
+            "a.csv.gz is not a readable .csv.gz file",
         ),
-        ("a.csv", b"", "a.csv is not a comma-separated table"),
+        ("a.csv", b"", "a.csv is empty"),
         ("a.csv", b"label,pixel0\n", "empty"),
         ("a.csv", b"label,text\n1,hello\n", "neither a column path"),
         ("a.csv", b"pixel0,pixel1\n1,2\n", "square"),
-        ("a.csv", b"pixel0\n1\nx\n", "not numbers"),
-        ("a.csv", b"label,pixel0\n1,1\n1,\n1,3\n", "NaN"),
-        ("a.csv", b"label,pixel0\n1,1\n,2\n1,3\n", "labels are missing"),
+        ("a.csv", b"pixel0\n1\nx\n", "row 2 has no number in column pixel0"),
+        ("a.csv", b"label,pixel0\n1,1\n1,\n1,3\n", "row 2 has no number in column pixel0"),
+        ("a.csv", b"label,pixel0\ncat;dog,1\ncat,2\ndog,3\n", "cells with several labels, such as 'cat;dog'"),
+        ("a.csv", b"5,0,0,0,0\n3,0,0,0,0\n", "the first line names 5, 0, .*; add a header"),
         ("a.csv", b"label,pixel0,split\n1,1,train\n1,2,tset\n", "unknown split 'tset'"),
         ("a.csv", b"path\nnone.png\n", r"none.png \(there is no image file of that name\)"),
         ("a.csv", b"path\na.csv\n", r"1 of 1 images cannot be read: a.csv \(not a readable image\)"),
