@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd as ConvNd
 
 from classifiers.model import CompactCNN
-from classifiers.tied import Blueprint, KernelBank, TiedConv2d
-from training.measure import parameters
+from classifiers.tied import Blueprint, KernelBank, TiedConv, output_size
 
 
 class Layer(NamedTuple):
@@ -22,19 +23,18 @@ class Layer(NamedTuple):
     macs: int
 
 
-Weighted = (nn.Conv2d, TiedConv2d, nn.Linear, nn.BatchNorm2d)
-
-
 def layers(model: CompactCNN) -> list[Layer]:
-    """Every layer with parameters, in the order of the network; they sum to the model's."""
+    """Every layer with parameters of its own, in the order of the network; they sum to the model's."""
     shapes = _input_shapes(model)
-    named = [(name, m) for name, m in model.network.named_modules() if isinstance(m, Weighted)]
-    return [Layer(name, _kind(m), _tie(m), parameters(m), _macs(m, shapes[name])) for name, m in named]
+    return [
+        Layer(name, _kind(m), _tie(m), _own(m), _macs(m, shapes[name]) if name in shapes else 0)
+        for name, m in _weighted(model)
+    ]
 
 
 def tied_layers(model: CompactCNN) -> list[str]:
     """Names of the tied convolutions."""
-    return [name for name, m in model.network.named_modules() if isinstance(m, TiedConv2d)]
+    return [name for name, m in model.network.named_modules() if isinstance(m, TiedConv)]
 
 
 def kernels(model: CompactCNN, layer: str, filters: int = 64, inputs: int = 8) -> Tensor:
@@ -44,7 +44,7 @@ def kernels(model: CompactCNN, layer: str, filters: int = 64, inputs: int = 8) -
         ValueError: there is no convolution of that name.
     """
     module = dict(model.network.named_modules()).get(layer)
-    if isinstance(module, TiedConv2d):
+    if isinstance(module, TiedConv):
         return module.to_dense().detach()[:filters, :inputs]
     if isinstance(module, nn.Conv2d):
         return module.weight.detach()[:filters, :inputs]
@@ -61,52 +61,68 @@ def shared_kernels(model: CompactCNN, layer: str) -> Tensor:
     if isinstance(module, Blueprint):
         return module.blueprint.detach()[:, 0]
     if isinstance(module, KernelBank):
-        return module.bank.detach()
-    if isinstance(module, TiedConv2d):
-        weight = module.get_parameter("weight").detach()
+        return module.bank.detach().view(-1, *module.kernel_size)
+    if isinstance(module, TiedConv):
+        weight = module.get_parameter("kernel").detach()
         return weight.flatten(0, 1)
     raise ValueError(f"{model.config.network} has no tied convolution called {layer!r}")
 
 
+def _weighted(model: CompactCNN) -> list[tuple[str, nn.Module]]:
+    """Layers with parameters; a tied convolution is one, whatever a family puts into it."""
+    return [(name, m) for name, m in model.network.named_modules() if _own(m)]
+
+
+def _own(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters(recurse=False))
+
+
 def _input_shapes(model: CompactCNN) -> dict[str, torch.Size]:
-    """Shape of what each layer is given, for one picture of the model's size."""
+    """Shape of what each layer is given first, for one picture of the model's size; none for one that does not run."""
     shapes: dict[str, torch.Size] = {}
+
+    def note(name: str, given: tuple[object, ...]) -> None:
+        if given and isinstance(given[0], Tensor):
+            shapes.setdefault(name, given[0].shape)
+
     hooks = [
-        module.register_forward_pre_hook(lambda _, given, name=name: shapes.update({name: given[0].shape}))  # type: ignore[misc]
-        for name, module in model.network.named_modules()
-        if isinstance(module, Weighted)
+        module.register_forward_pre_hook(lambda _, given, name=name: note(name, given))  # type: ignore[misc]
+        for name, module in _weighted(model)
     ]
-    config, training = model.config, model.training
+    config, modes = model.config, [(m, m.training) for m in model.modules()]
     try:
         with torch.no_grad():
             model.eval()(torch.zeros(1, config.channels, config.size, config.size))
     finally:
-        model.train(training)
+        for module, mode in modes:
+            module.training = mode
         for hook in hooks:
             hook.remove()
     return shapes
 
 
 def _kind(module: nn.Module) -> str:
-    if isinstance(module, nn.Linear | nn.BatchNorm2d):
-        return "linear" if isinstance(module, nn.Linear) else "norm"
-    assert isinstance(module, nn.Conv2d | TiedConv2d)
-    side = module.kernel_size if isinstance(module, TiedConv2d) else module.kernel_size[0]
-    return f"{'depthwise ' if module.groups > 1 else ''}{side}x{side}"
+    if isinstance(module, ConvNd | TiedConv):
+        sides = "x".join(map(str, module.kernel_size))
+        shape = sides if len(module.kernel_size) > 1 else f"{sides} 1D"
+        depthwise = module.groups == module.in_channels > 1
+        return ("transposed " if module.transposed else "") + ("depthwise " if depthwise else "") + shape
+    if isinstance(module, nn.Linear):
+        return "linear"
+    return "norm" if "Norm" in type(module).__name__ else type(module).__name__.lower()
 
 
 def _tie(module: nn.Module) -> str | None:
-    return f"{module.family}-{module.degree}" if isinstance(module, TiedConv2d) else None
+    return f"{module.family}-{module.degree}" if isinstance(module, TiedConv) else None
 
 
 def _macs(module: nn.Module, shape: torch.Size) -> int:
     """As :func:`training.measure.macs` counts: norms are free, they fold into convolutions."""
-    if isinstance(module, TiedConv2d):
-        return module.mac_count(int(shape[2]), int(shape[3]))
     if isinstance(module, nn.Linear):
-        return module.in_features * module.out_features
-    if isinstance(module, nn.Conv2d):
-        reach = 2 * int(module.padding[0]) - module.kernel_size[0]
-        height, width = ((side + reach) // module.stride[0] + 1 for side in shape[2:])
-        return module.weight.numel() * int(height) * int(width)
+        return module.weight.numel() * math.prod(shape[1:-1])
+    if isinstance(module, TiedConv):
+        return module.mac_count(*shape[2:])
+    if isinstance(module, ConvNd):
+        places = shape[2:] if module.transposed else output_size(module, *shape[2:])
+        return module.weight.numel() * math.prod(places)
     return 0

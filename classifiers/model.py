@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 from classifiers import images as pictures
 from classifiers.networks import create_network, penultimate
+from classifiers.tied import TiedConv, rename_kernel
 from training.pictures import Fit, Ground, Preparation, prepare_all
 from weights.checkpoint import WeightsError, one_line
 from weights.graphs import probe_rows, require_agreement, require_plain
@@ -78,6 +79,8 @@ class CompactCNN(
 ):
     """Image classifier over (B, C, H, W) in [0, 1]. Arguments: see :class:`CompactCNNConfig`."""
 
+    later = ("fit", "ground", "invert")
+
     mean: Tensor
     std: Tensor
     scope: Tensor
@@ -138,6 +141,13 @@ class CompactCNN(
             return 0
         open_session(self.folder / ONNX, self)
         return 1
+
+    def renamed(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        state = dict(tensors)
+        for name, module in self.named_modules():
+            if isinstance(module, TiedConv):
+                rename_kernel(module, state, f"{name}.")
+        return state
 
     @property
     def engine(self) -> str:

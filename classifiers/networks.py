@@ -18,17 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from classifiers.tie import tie
-from classifiers.tied import convolve
+from classifiers.tied import Conv2d
 
 Act = type[nn.Module]
-
-
-class Conv2d(nn.Conv2d):
-    """``nn.Conv2d`` by :func:`classifiers.tied.convolve`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        padding = int(self.padding[0])
-        return convolve(x, self.weight, self.bias, self.stride[0], padding, self.dilation[0], self.groups)
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Conv2d:

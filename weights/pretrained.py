@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import safetensors.torch
 import torch
@@ -149,6 +149,8 @@ class Pretrained(PyTorchModelHubMixin):
     repository before it knows whether there is anything to put in. All its methods are here, in our way.
     """
 
+    # Arguments of ``__init__`` that some checkpoints are older than: their defaults say what was done then.
+    later: ClassVar[tuple[str, ...]] = ()
     folder: Path | None = None  # where it was loaded from
     listed: Listed | None = None  # what the catalogue says of that folder
     saved_in: Path | None = None  # where it was saved last
@@ -394,6 +396,10 @@ class Pretrained(PyTorchModelHubMixin):
         _load(model, load_tensors(Path(model_file)), model_file)
         return _on(model, map_location)
 
+    def renamed(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Stored tensors under the names that they have today; a model whose names have changed says how."""
+        return tensors
+
     @classmethod
     def _library(cls) -> str | None:
         return cls._hub_mixin_info.model_card_data.library_name
@@ -406,7 +412,8 @@ class Pretrained(PyTorchModelHubMixin):
     @classmethod
     def _require_arguments(cls, config: Any, where: str) -> None:
         names = set(list(inspect.signature(cls.__init__).parameters)[1:])
-        missing, unexpected = sorted(names - config.keys()), sorted(config.keys() - names)
+        missing = sorted(names - config.keys() - set(cls.later))
+        unexpected = sorted(config.keys() - names)
         if missing or unexpected:
             raise WeightsError(f"{where} does not fit {cls.__name__}: {_difference(missing, unexpected)}")
 
@@ -473,6 +480,7 @@ def _weights(model: Any, half: bool) -> bytes:
 
 
 def _load(model: Any, tensors: Mapping[str, Tensor], where: str) -> None:
+    tensors = model.renamed(tensors)
     state: dict[str, Tensor] = model.state_dict()
     names = _first_names(state)
     stored = set(names.values())

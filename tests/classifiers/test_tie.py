@@ -10,7 +10,7 @@ from torch import nn
 
 from classifiers import create_network, tie, untie
 from classifiers.tie import parse_plan
-from classifiers.tied import Blueprint, KernelBank, TiedConv2d
+from classifiers.tied import Blueprint, KernelBank, TiedConv
 from training.measure import parameters
 
 
@@ -98,7 +98,7 @@ def test_untie_computes_the_same_with_ordinary_convolutions() -> None:
     with torch.no_grad():
         wanted = network(x)
         dense = untie(network)
-        assert not any(isinstance(m, TiedConv2d) for m in dense.modules())
+        assert not any(isinstance(m, TiedConv) for m in dense.modules())
         torch.testing.assert_close(dense(x), wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_device_precision_and_mode_are_kept() -> None:
     network = stranger().double().eval()
     tie(network, "block-2")
     layer = network.stages["a"]  # type: ignore[index, union-attr]
-    assert isinstance(layer, TiedConv2d)
+    assert isinstance(layer, TiedConv)
     assert not layer.training
     assert {p.dtype for p in network.parameters()} == {torch.float64}
 
