@@ -31,6 +31,7 @@ from training.command import command
 from training.left_out import only_finite
 from training.loop import require
 from training.measure import commit, compare, machine, parameters
+from training.report import listed
 from training.runs import read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
 
@@ -69,13 +70,20 @@ class ModelAndTexts:
             text=self.text_column,
             label=self.label_column,
             classes=self.class_names,
+            among=model.classes,
             seed=self.seed,
         )
-        if data.classes != model.classes:
-            raise ValueError(
-                f"{self.model} knows the classes {model.classes[:5]}, the data {data.classes[:5]}"
-            )
+        refuse_other_classes(self.model, model, data)
         return model, model.folder or Path(self.model), data
+
+
+def refuse_other_classes(name: str, model: TextClassifier, data: TextData) -> None:
+    """``ValueError`` if the data's classes are not the model's, in their order."""
+    if data.classes != model.classes:
+        raise ValueError(
+            f"{name} knows the classes {listed(model.classes, 5)}, but {data.name} has {listed(data.classes, 5)}: give "
+            "data of the same classes, or the model's names for them with --class-names"
+        )
 
 
 @dataclass(frozen=True)

@@ -303,10 +303,9 @@ class TextClassifier(
             progress: called with how many texts are done.
 
         Raises:
-            ValueError: one string instead of several, unknown plan or engine, a graph that was not exported.
+            ValueError: one string or a whole table instead of texts, unknown plan or engine, a graph that is not there.
         """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise ValueError("texts must be a list of strings")
+        texts = checked_texts(texts)
         if plan == "balanced" and "balanced" not in self.plans:
             plan = "full"
         factors = self.plan(plan)
@@ -414,6 +413,26 @@ class TextClassifier(
         changes = torch.cat(found).tolist() if found else []
         edges = [(_span(piece, g[0])[0], _span(piece, g[-1])[1]) for g in groups]
         return tuple((start, end, change) for (start, end), change in zip(edges, changes, strict=True))
+
+
+def checked_texts(texts: Iterable[str]) -> list[str]:
+    """The texts as a list; ``ValueError`` says what was given instead of several strings."""
+    if isinstance(texts, (str, bytes)):
+        raise ValueError("texts must be a list of strings, not one: write predict([text])")
+    if isinstance(texts, Mapping) or hasattr(
+        texts, "columns"
+    ):  # iterating over it gives the names of its columns
+        names = ", ".join(map(repr, list(texts)[:5]))
+        raise ValueError(f"texts must be a list of strings, not a table of {names}: give one of its columns")
+    if not isinstance(texts, Iterable):
+        raise ValueError(f"texts must be a list of strings, not {type(texts).__name__}")
+    listed = list(texts)
+    for i, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"texts must be strings, but number {i} is of type {type(text).__name__} ({text!r:.40})"
+            )
+    return listed
 
 
 class OnePlan(nn.Module):

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from textclf.bottleneck import Operator, Plan
 from textclf.encoder import MINILM, backbone_folder, from_backbone
-from textclf.evaluate import Evaluate, accuracy, classify
+from textclf.evaluate import Evaluate, accuracy, classify, refuse_other_classes
 from textclf.evaluate import run as evaluate
 from textclf.model import TextClassifier
 from textclf.plans import by_work, read_plans
@@ -168,8 +168,9 @@ class Train:
     """Train a text classifier over all length plans, measure it and write its folder.
 
     Args:
-        data: data set: a name (imdb, agnews, sst2, 20news, trec), a Hub data set, a .csv, .csv.gz or .parquet file,
-            or a folder of class folders of .txt files.
+        data: data set: a name (imdb, agnews, sst2, 20news, trec), a Hub data set, a table (.csv, .tsv,
+            .jsonl, .json, .xlsx, .parquet), a folder of class folders of .txt files, a folder of tables called train,
+            validation and test, or a .zip of such a folder.
         output: folder of the model; the same command continues an interrupted run.
         text_column: columns of the text, joined by a space; found by its usual names if left out.
         label_column: column of the label; found by its usual names if left out.
@@ -226,6 +227,7 @@ def load(options: Train) -> TextData:
         text=options.text_column,
         label=options.label_column,
         classes=options.class_names,
+        among=() if options.start is None else TextClassifier.from_pretrained(options.start).classes,
         seed=options.loop.seed,
     )
 
@@ -235,10 +237,7 @@ def build(options: Train, data: TextData) -> TextClassifier:
     torch.manual_seed(options.loop.seed)
     if options.start is not None:
         model = TextClassifier.from_pretrained(options.start)
-        if model.classes != data.classes:
-            raise ValueError(
-                f"{options.start} has other classes ({', '.join(model.classes[:5])}) than the data"
-            )
+        refuse_other_classes(options.start, model, data)
         model = model.trimmed(data.train.texts, options.vocabulary)
     else:
         folder = backbone_folder(options.backbone)

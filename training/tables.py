@@ -445,7 +445,7 @@ def _shape(text: str, skipped: int, way: Quoting, name: str, encoding: str, limi
     if len(fewer) > max(1, count // 2):
         raise DataError(
             f"{name}: {len(fewer):,} of {count:,} rows have fewer fields than the {width} of the header, the first "
-            f"on line {fewer[0]:,} ({where}): put texts of several lines in double quotes"
+            f"on line {fewer[0]:,} ({where}): fill them up, and put texts of several lines in double quotes"
         )
     shape.notes += _said(shape, fewer, trailing)
     return shape

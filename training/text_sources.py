@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from training.datasets import fetch
 from training.errors import DataError, sentence
-from training.folders import SPLITS, TEST, TRAIN, VALIDATION, list_files, read_layout
+from training.folders import SPLITS, TRAIN, list_files, read_layout
 from training.labels import in_order, shown, spelled
 from training.report import listed, refuse_unreadable
 from training.tables import (
@@ -101,7 +101,6 @@ class Rows:
         what, layout, left_out, notes: see :class:`training.report.DataReport`.
         names: of the files that the rows are from, or of the parts that start at a row.
         cleaned: lines or files from which NUL characters were removed.
-        encoding: of the file, where it is not UTF-8.
     """
 
     rows: list[Row]
@@ -112,7 +111,6 @@ class Rows:
     notes: tuple[str, ...] = ()
     names: Sequence[str] | Mapping[int, str] = field(default_factory=dict)
     cleaned: int = 0
-    encoding: str | None = None
 
     def name(self, place: int) -> str:
         """What a row is called in sentences: its file, or its number from 1 on below the header."""
@@ -170,12 +168,8 @@ def _of_table(
     if len(texts) > 1:
         joined = [" ".join(filter(str.strip, row)) for row in zip(*(frame[c] for c in texts), strict=True)]
     values = zip(joined, labels, codes, range(len(frame)), strict=True)
-    layout = (
-        f"texts of the column {' and '.join(map(shown, texts))} with labels of the column {shown(column)}"
-    )
-    unusual = None if table.encoding == "utf-8" else table.encoding
-    return Rows([Row(*v) for v in values], None, layout=layout, notes=(*table.notes, *notes), cleaned=table.cleaned,
-                encoding=unusual)  # fmt: skip
+    rows = [Row(*value) for value in values]
+    return Rows(rows, layout=_layout(texts, column), notes=(*table.notes, *notes), cleaned=table.cleaned)
 
 
 def _codes(words: Sequence[str], name: str) -> list[int]:
@@ -183,8 +177,10 @@ def _codes(words: Sequence[str], name: str) -> list[int]:
     known = {word: SPLITS.get(word.strip().casefold()) for word in set(words)}
     if unknown := sorted(word for word, code in known.items() if code is None):
         row = words.index(unknown[0]) + 1
+        what = f"unknown split {shown(unknown[0])}" if unknown[0].strip() else "no split"
         raise DataError(
-            f"{name}: unknown split {shown(unknown[0])} in row {row:,}, not one of {', '.join(SPLITS)}"
+            f"{name}: {what} in row {row:,}: write one of {', '.join(SPLITS)}, or give the column {SPLIT_COLUMN} "
+            "another name"
         )
     return [known[word] or TRAIN for word in words]
 
@@ -222,6 +218,8 @@ def _required(
     columns: Sequence[str], found: str | None, wanted: str, option: str, name: str, said: str
 ) -> str:
     if found is None:
+        if len(columns) == 1:
+            said = f"only one column, are they divided by a comma, semicolon, tab or pipe? {said}"
         there = listed([c if len(c) <= 30 else f"{c[:29]}…" for c in columns], 8)
         more = f"{said}; " if said else ""
         raise DataError(
@@ -264,8 +262,10 @@ def read_archive(path: Path, text: tuple[str, ...], label: str | None) -> Rows:
 
 
 def read_folder(path: Path, where: str, text: tuple[str, ...], label: str | None) -> Rows:
-    """Text files in class folders, below folders of parts or not; or tables, a file a part."""
+    """Text files in class folders, below folders of parts or not; tables, a file a part; or what ``datasets`` saved."""
     names = list_files(path)
+    if {"dataset_dict.json", "dataset_info.json"} & set(names) and any(n.endswith(".arrow") for n in names):
+        return _saved(path, where, text, label)
     found = [n for n in names if not any(p.startswith((".", "__")) for p in PurePosixPath(n).parts)]
     ends = {PurePosixPath(n).suffix.lower() for n in found if not n.endswith("/")}
     tables = [n for n in found if is_table(n) and not kind_of(n).startswith(".txt")]
@@ -288,7 +288,7 @@ def _of_files(path: Path, where: str, names: Sequence[str], suffixes: Sequence[s
         try:
             read = decode_text(read_bytes(path / file.name, MAX_FILE), "")
         except (DataError, OSError) as error:
-            faults[file.name] = str(error.strerror if isinstance(error, OSError) else error).strip()
+            faults[file.name] = _fault(error)
             continue
         unusual += [file.name] * bool(read.notes)
         cleaned += bool(read.cleaned)
@@ -303,6 +303,11 @@ def _of_files(path: Path, where: str, names: Sequence[str], suffixes: Sequence[s
                 [file.name for file in layout.files], cleaned)  # fmt: skip
 
 
+def _fault(error: DataError | OSError) -> str:
+    said = (error.strerror if isinstance(error, OSError) else None) or sentence(error)
+    return said.strip().removeprefix("is ").removeprefix("cannot be read: ")
+
+
 def _of_tables(
     path: Path, where: str, names: Sequence[str], text: tuple[str, ...], label: str | None
 ) -> Rows:
@@ -310,7 +315,8 @@ def _of_tables(
     if len(names) == 1:
         return read_file(path / names[0], text, label)
     parts, left = _parts(names, where)
-    rows, notes, starts, layouts = list[Row](), list[str](), dict[int, str](), list[str]()
+    rows, notes, starts = list[Row](), list[str](), dict[int, str]()
+    layouts = defaultdict[str, list[str]](list)
     left_out = {"tables whose names do not say train, validation or test": left} if left else {}
     for split, tables in sorted(parts.items()):
         for name in tables:
@@ -322,10 +328,11 @@ def _of_tables(
             starts[len(rows)] = f" of {name}"
             rows += [row._replace(place=row.place + len(rows)) for row in found.rows]
             notes += [f"{name}: {note}" for note in found.notes]
-            layouts.append(f"{found.layout} in {name}")
+            layouts[found.layout].append(name)
     words, said = spelled([row.label for row in rows], where)
     rows = [row._replace(label=word) for row, word in zip(rows, words, strict=True)]
-    return Rows(rows, None, "rows", "; ".join(layouts), left_out, (*notes, *said), starts)
+    layout = "; ".join(f"{how} in {listed(tables, 4)}" for how, tables in layouts.items())
+    return Rows(rows, None, "rows", layout, left_out, (*notes, *said), starts)
 
 
 def _parts(names: Sequence[str], where: str) -> tuple[dict[int, list[str]], list[str]]:
@@ -361,24 +368,53 @@ def read_hub(data: str, text: tuple[str, ...], label: str | None) -> tuple[Rows,
     known = KNOWN.get(data)
     repo = known.repo if known else data
     splits, terms = fetch(repo)
+    if known and known.test == "validation" and "validation" in splits:
+        splits["test"] = splits.pop("validation")
+    text = text or ((known.text,) if known else ())
+    declared = tuple(known.classes.split(",")) if known and known.classes else None
+    rows = _of_splits(
+        splits, f"Hub data set {repo}", text, label or (known.label if known else None), declared
+    )
+    return rows, data, known.terms if known else terms, f"https://huggingface.co/datasets/{repo}"
+
+
+def _saved(path: Path, where: str, text: tuple[str, ...], label: str | None) -> Rows:
+    """What ``datasets`` has written with ``save_to_disk``."""
+    import datasets
+
+    try:
+        found = datasets.load_from_disk(str(path))
+    except Exception as error:  # pyarrow and datasets have a dozen kinds of their own
+        raise DataError(
+            f"{where} is not a readable folder of the package datasets: {sentence(error)}"
+        ) from error
+    return _of_splits(found if isinstance(found, dict) else {"train": found}, where, text, label, None)
+
+
+def _of_splits(
+    splits: Mapping[str, Any],
+    where: str,
+    text: tuple[str, ...],
+    label: str | None,
+    declared: tuple[str, ...] | None,
+) -> Rows:
+    """Splits of the package ``datasets`` by their names; those that are none of ours are not read."""
     parts = {SPLITS[word]: rows for word, rows in splits.items() if word in SPLITS}
     if TRAIN not in parts:
-        raise DataError(f"Hub data set {repo} has no train split, only {', '.join(splits)}")
-    if known and known.test == "validation" and VALIDATION in parts:
-        parts[TEST] = parts.pop(VALIDATION)
+        raise DataError(f"{where} has no train split, only {', '.join(splits)}: give one with a train split")
     names = list(parts[TRAIN].column_names)
-    texts = text_columns(names, text or ((known.text,) if known else ()), repo)
-    label = label_column(names, label or (known.label if known else None), repo)
-    found = tuple(known.classes.split(",")) if known and known.classes else None
-    classes = found or tuple(getattr(parts[TRAIN].features[label], "names", None) or ()) or None
+    texts, label = text_columns(names, text, where), label_column(names, label, where)
+    classes = declared or tuple(getattr(parts[TRAIN].features[label], "names", None) or ()) or None
     rows = [row for code, part in parts.items() for row in _hub_rows(part, texts, label, classes, code)]
-    words, notes = (
-        spelled([row.label for row in rows], repo) if classes is None else ([r.label for r in rows], ())
-    )
-    rows = [row._replace(label=word, place=i) for i, (row, word) in enumerate(zip(rows, words, strict=True))]
-    layout = f"texts of the column {' and '.join(map(shown, texts))} with labels of the column {shown(label)}"
-    source = f"https://huggingface.co/datasets/{repo}"
-    return Rows(rows, classes, layout=layout, notes=notes), data, known.terms if known else terms, source
+    words, notes = [row.label for row in rows], tuple[str, ...]()
+    if classes is None:
+        words, notes = spelled(words, where)
+    rows = [row._replace(label=w, place=i) for i, (row, w) in enumerate(zip(rows, words, strict=True))]
+    return Rows(rows, classes, layout=_layout(texts, label), notes=notes)
+
+
+def _layout(texts: Sequence[str], label: str) -> str:
+    return f"texts of the column {' and '.join(map(shown, texts))} with labels of the column {shown(label)}"
 
 
 def _hub_rows(

@@ -66,6 +66,7 @@ def load_texts(
     text: Sequence[str] = (),
     label: str | None = None,
     classes: Sequence[str] = (),
+    among: Sequence[str] = (),
     validation: int | float | None = None,
     seed: int = 0,
 ) -> TextData:
@@ -77,6 +78,7 @@ def load_texts(
         text: columns of the text, joined by a space; the first usual name that exists if empty.
         label: column of the label; the first usual name that exists if None.
         classes: names for the labels in their order (numbers by value, words by alphabet).
+        among: classes of a model; labels that are all among them, capitals aside, are these, in their order.
         validation: how many (int) or which part (float) of train to hold out where the data set has no validation
             split; None: a tenth, at most 5,000. A missing test split is a tenth as well. Of every class at least one
             text stays.
@@ -87,10 +89,11 @@ def load_texts(
     """
     found, name, terms, source = find(data, tuple(text), label)
     rows, left_out, notes = _usable(found)
-    labels, names = _classes(rows, found, tuple(map(word, classes)) or None, name, left_out)
+    where = name if "://" in source else source
+    labels, names = _classes(rows, found, tuple(map(word, classes)), tuple(among), where, left_out)
     split = np.array([row.split for row in rows])
-    _require_enough(split, labels, names, name)
-    parts = divide(split if split.any() else None, labels, len(rows), validation, seed, name)
+    _require_enough(split, labels, names, where)
+    parts = divide(split if split.any() else None, labels, len(rows), validation, seed, where)
     train, held, test = (_take(rows, labels, part) for part in parts)
     report = _report(found, left_out, notes, {TRAIN: train, VALIDATION: held, TEST: test}, names)
     return TextData(train, held, test, names, name, terms, source, report)
@@ -189,7 +192,8 @@ def _report(
 def _classes(
     rows: list[Row],
     found: Rows,
-    given: tuple[str, ...] | None,
+    given: tuple[str, ...],
+    among: tuple[str, ...],
     name: str,
     left_out: dict[str, list[Row]],
 ) -> tuple[Array, tuple[str, ...]]:
@@ -197,37 +201,39 @@ def _classes(
     words = in_order({row.label for row in rows})
     if not words:
         why = ", ".join(f"{len(gone):,} with {reason}" for reason, gone in left_out.items())
-        where = f" ({found.layout})" if found.layout else ""
-        raise DataError(f"{name} has no usable rows{where}: of {len(found.rows):,}, {why}")
-    if len(words) < 2:
         raise DataError(
-            f"{name} has one class only ({shown(words[0])} in {len(rows):,} rows): two are needed"
+            f"{name} has no usable rows, read as {found.layout}: of {len(found.rows):,} there are {why}"
         )
+    if len(words) < 2:
+        raise DataError(f"{name} has one class only ({shown(words[0])}, {len(rows):,} rows): two are needed")
     if len(words) > MAX_CLASSES or (len(words) > 20 and len(words) > len(rows) // 2):
         raise DataError(
             f"{name} has {len(words):,} different labels for {len(rows):,} texts, such as {listed(words, 3)}: is it "
             "the right column? name it with --label-column"
         )
-    names = _names(words, found.classes, given, name)
-    position = {w: i for i, w in enumerate(names if set(words) <= set(names) else words)}
+    alike = {c.casefold(): c for c in among}
+    if not given and len(alike) == len(among) and {w.casefold() for w in words} <= set(alike):
+        position = {w: among.index(alike[w.casefold()]) for w in words}
+        return np.array([position[row.label] for row in rows], np.int64), among
+    names, spelled = _names(words, found.classes or words, given, name)
+    position = {w: i for i, w in enumerate(spelled)}
     return np.array([position[row.label] for row in rows], np.int64), names
 
 
 def _names(
-    words: tuple[str, ...], declared: tuple[str, ...] | None, given: tuple[str, ...] | None, name: str
-) -> tuple[str, ...]:
-    """Names of the classes: declared ones, given ones that the labels are among, or given ones in their stead."""
-    names = declared or given or words
-    if set(words) <= set(names):
-        return names
-    if declared:
-        unknown = next(w for w in words if w not in declared)
-        raise DataError(f"{name}: label {shown(unknown)} is not one of its {len(declared)} classes")
-    if len(names) != len(words):
+    words: tuple[str, ...], declared: tuple[str, ...], given: tuple[str, ...], name: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the classes, and how the labels spell them: given names may be the labels or stand in their stead."""
+    if unknown := [w for w in words if w not in declared]:
+        raise DataError(f"{name}: label {shown(unknown[0])} is not one of its {len(declared)} classes")
+    if not given or set(words) <= set(given):
+        return (given or declared,) * 2
+    if len(given) != len(declared):
         raise DataError(
-            f"{name} has {len(words)} classes, but {len(names)} names were given: it has {listed(words, 8)}"
+            f"{name} has {len(declared)} classes, but {len(given)} names were given: give one for each of "
+            f"{listed(declared, 8)}"
         )
-    return names
+    return given, declared
 
 
 def _require_enough(split: Array, labels: Array, names: tuple[str, ...], name: str) -> None:

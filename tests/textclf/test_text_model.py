@@ -111,7 +111,7 @@ def test_without_a_search_balanced_is_full() -> None:
     ("texts", "options", "message"),
     [
         ("one text", {}, "list of strings"),
-        ([3], {}, "list of strings"),
+        ([3], {}, "number 0 is of type int"),
         (["a"], {"plan": "quick"}, "unknown plan 'quick'"),
         (["a"], {"plan": (3, 1)}, "a plan is"),
         (["a"], {"engine": "tpu"}, "unknown engine"),
