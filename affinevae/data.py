@@ -8,6 +8,11 @@ from training.datasets import ImageData, load_images
 from training.pictures import Preparation
 from training.shapes import holds_shapes, load_shapes
 
+ADVICE = (
+    "replace them or take them out, or write the others once with `python -m affinevae.voxels --source MESHES --output "
+    "MESHES.npz --leave-out-unreadable` and train on that"
+)
+
 
 def load(data: str, channels: int | None = None, size: int | None = None) -> ImageData:
     """Train, validation and test by name, file or folder; always divided alike.
@@ -21,5 +26,5 @@ def load(data: str, channels: int | None = None, size: int | None = None) -> Ima
     if holds_shapes(path):
         from affinevae.voxels import voxelize_file  # trimesh takes a second to import
 
-        return load_shapes(path, voxelize_file, size or 32, seed=0)
+        return load_shapes(path, voxelize_file, size or 32, seed=0, advice=ADVICE)
     return load_images(data, Preparation(channels=channels, ground="contrast"), seed=0)

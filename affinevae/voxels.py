@@ -129,28 +129,36 @@ class Voxelize:
     """Make a folder or ``.zip`` of meshes into one file of occupancy grids, for training.
 
     Args:
-        source: meshes in class folders; ModelNet's archives as they are.
+        source: meshes in class folders; ModelNet's and ShapeNet's as they are.
         output: ``.npz`` to write.
         size: cells a side.
+        leave_out_unreadable: go on without meshes that cannot be read, and name them, rather than stop.
     """
 
     source: Path
     output: Path
     size: int = 32
+    leave_out_unreadable: bool = False
 
 
 def run(options: Voxelize) -> None:
-    """Write the grids."""
+    """Write the grids, and say what was found."""
+    from rich.console import Console
+
     from training.shapes import write_shapes  # needs what only training installs
 
     if options.output.suffix != ".npz":
         raise ValueError(f"--output must end in .npz, not {options.output.suffix or 'nothing'}")
     if not options.source.exists():
         raise ValueError(f"there is no {options.source}")
-    write_shapes(options.source, options.output, voxelize_file, options.size)
+    report = write_shapes(
+        options.source, options.output, voxelize_file, options.size, leave_out=options.leave_out_unreadable,
+        advice="replace them, take them out, or add --leave-out-unreadable",
+    )  # fmt: skip
+    Console().print("\n".join(report.sentences()), highlight=False, markup=False)
 
 
 if __name__ == "__main__":
     from training.command import command
 
-    command(Voxelize, run)
+    command(Voxelize, run, flags=True)

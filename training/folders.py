@@ -142,21 +142,24 @@ def _kept(
     """Names that are data, and reason -> names of the rest."""
     kept, left_out = [], defaultdict[str, list[str]](list)
     strange = sorted(
-        {_suffix(n) for n in names if not _litter(n)} - {*suffixes, *others, "/"}, key=lambda s: (not s, s)
+        {_suffix(n) for n in names if not is_litter(n)} - {*suffixes, *others, "/"}, key=lambda s: (not s, s)
     )
     shown = listed([s or "no suffix" for s in strange], 5)
     for name in names:
         suffix = _suffix(name)
-        if _litter(name):
+        if suffix == "/":
+            continue
+        if is_litter(name):
             left_out[HIDDEN].append(name)
         elif suffix in suffixes:
             kept.append(name)
-        elif suffix != "/":
+        else:
             left_out[others.get(suffix, f"not {what} by their suffix, {shown}")].append(name)
     return kept, {reason: tuple(files) for reason, files in left_out.items()}
 
 
-def _litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
+    """Whether a name is of what programs leave behind: hidden, or known as such."""
     return any(part.startswith(".") or part.lower() in LITTER for part in _parts(name))
 
 
@@ -324,7 +327,7 @@ def _barren(names: Iterable[str], plan: _Plan, files: Sequence[Found], what: str
     labels, depth = {file.label for file in files}, len(plan.wrappers)
     tops = {_folders(file.name)[depth] for file in files if len(_folders(file.name)) > depth}
     barren: set[str | None] = set()
-    for folders in {_folders(name) for name in names if not _litter(name)}:
+    for folders in {_folders(name) for name in names if not is_litter(name)}:
         below = folders[depth:] if folders[:depth] == plan.wrappers else ()
         if below and below[0] not in tops:
             barren.add(below[0])

@@ -14,6 +14,7 @@ from training.errors import DataError
 FIRST = 3  # names given of files that were left out
 LISTED = 100  # names given of files that stand in the way
 CLASSES = 12  # of a split that are named one by one
+ADVICE = "replace them or take them out"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,13 @@ def listed(names: Sequence[str], most: int = LISTED) -> str:
     return said + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
-def refuse_unreadable(faults: Mapping[str, str], found: int, what: str, where: str) -> None:
+def refuse_unreadable(
+    faults: Mapping[str, str],
+    found: int,
+    what: str,
+    where: str,
+    advice: str = ADVICE,
+) -> None:
     """Nothing where nothing is wrong.
 
     Args:
@@ -77,15 +84,14 @@ def refuse_unreadable(faults: Mapping[str, str], found: int, what: str, where: s
         found: how many there were in all.
         what: "images", "texts", "meshes".
         where: name of the folder or file that they were found in.
+        advice: what to do, as the sentence ends.
 
     Raises:
         DataError: names every one of them (the first hundred).
     """
     if faults:
         said = listed([f"{name} ({fault})" for name, fault in faults.items()])
-        raise DataError(
-            f"{where}: {len(faults):,} of {found:,} {what} cannot be read: {said}; replace them or take them out"
-        )
+        raise DataError(f"{where}: {len(faults):,} of {found:,} {what} cannot be read: {said}; {advice}")
 
 
 def _counted(counts: Mapping[str, int]) -> str:
