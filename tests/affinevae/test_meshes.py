@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -599,6 +600,28 @@ def test_what_is_not_read_is_refused_with_one_sentence_everywhere(name: str, tmp
     assert str(by_page.value) == str(by_library.value)
     assert str(by_library.value).endswith(".")
     assert "\n" not in str(by_library.value)
+
+
+def refusal(name: str) -> str:
+    data, _ = NOT_READ[name]
+    with pytest.raises(MeshError) as caught:
+        parse_mesh(data if isinstance(data, bytes) else data.encode(), name.rpartition(".")[2])
+    return str(caught.value)
+
+
+def test_the_documents_quote_what_is_said() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    table = text.partition("### What is not read")[2].partition("###")[0]
+    quoted = re.findall(r"^\|[^|]*\| ([A-Z].*\.) \|$", table, re.MULTILINE)
+    said = {*map(refusal, NOT_READ), *(str(other_kind(kind)) for kind in ("fbx", "gltf"))}
+    assert len(quoted) > 10
+    assert set(quoted) <= said
+
+
+def other_kind(kind: str) -> MeshError:
+    with pytest.raises(MeshError) as caught:
+        parse_mesh(b"Kaydara", kind)
+    return caught.value
 
 
 @pytest.mark.parametrize("kind", ["fbx", "dae", "gltf", "3ds", "stp", ""])
