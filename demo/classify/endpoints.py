@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from demo.api import refusing
-from demo.classify import scene as verdict
+from demo.classify import scene as scenes
 from demo.models.registry import Classifier, Models
 from demo.uploads.pictures import read_image_file
 
@@ -41,9 +41,9 @@ def _classify(loaded: Classifier, path: str | None) -> dict[str, Any]:
         raise ValueError("There is no picture: send a file as image.")
     net = loaded.compact
     image = net.model.prepare([read_image_file(path)])
-    (time,) = verdict.milliseconds([net], image)
-    answer = verdict.answer(net, image)
-    return verdict.as_json(loaded.name, answer) | {
+    (time,) = scenes.milliseconds([net], image)
+    answer = scenes.answer(net, image)
+    return scenes.as_json(loaded.name, answer) | {
         "milliseconds": round(time, 3),
         "parameters": net.parameters,
         "macs": net.macs,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from classifiers.model import energy
 from demo import timing
-from demo.classify import examples as photos
+from demo.classify import examples
 from demo.models.outside import as_arguments
 from demo.models.registry import Classifier, Net
 from demo.uploads.values import UploadError, read_integer
@@ -83,7 +83,7 @@ def answer(net: Net, image: Tensor) -> Answer:
 
 def from_example(loaded: Classifier, index: int) -> Verdict:
     """One of our pictures that suits the model."""
-    return look_at(loaded, photos.example(wears_clothes(loaded), index), f"example-{index + 1}")
+    return look_at(loaded, examples.example(wears_clothes(loaded), index), f"example-{index + 1}")
 
 
 def opening(loaded: Classifier) -> Verdict:
@@ -148,7 +148,7 @@ def from_query(query: Mapping[str, str], loaded: Classifier) -> Verdict:
     start = query.get("start", "example-1")
     if not start.startswith("example-"):
         raise UploadError("The link does not say what to start from: start is example-1, example-2, ...")
-    count = len(photos.names(wears_clothes(loaded)))
+    count = len(examples.names(wears_clothes(loaded)))
     return from_example(
         loaded, read_integer(start.removeprefix("example-"), "The example in the link", 1, count) - 1
     )

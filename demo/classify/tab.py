@@ -6,9 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from demo.classify import examples as photos
-from demo.classify import scene as verdict
-from demo.classify import views
+from demo.classify import examples, views
+from demo.classify import scene as scenes
 from demo.classify.scene import Verdict
 from demo.models.registry import Classifier, Models
 from demo.tab import ModelTab, component, directly, field, keep_panel, kindly, listening
@@ -31,7 +30,7 @@ class Classify(ModelTab):
     """The tab's handlers."""
 
     name, labels, first, no_model = "classify", LABELS, FIRST, NO_MODEL
-    scenes = verdict
+    scenes = scenes
     answers = 9  # six shown, three about the model
 
     def names(self) -> list[str]:
@@ -46,13 +45,13 @@ class Classify(ModelTab):
         url = field(event, "url")
         if url is None:
             raise UploadError(f"The file is too large: a picture may have {LIMITS}.")
-        return self.show(verdict.look_at(self._loaded(seen), read_data_url(url)))
+        return self.show(scenes.look_at(self._loaded(seen), read_data_url(url)))
 
     def example(self, seen: Verdict, event: gr.EventData) -> list[Any]:
         loaded = self._loaded(seen)
-        count = len(photos.names(verdict.wears_clothes(loaded)))
+        count = len(examples.names(scenes.wears_clothes(loaded)))
         return self.show(
-            verdict.from_example(loaded, read_integer(field(event, "index"), "The example", 0, count - 1))
+            scenes.from_example(loaded, read_integer(field(event, "index"), "The example", 0, count - 1))
         )
 
     def measure(self, seen: Verdict | None) -> Any:
@@ -60,7 +59,7 @@ class Classify(ModelTab):
         if seen is None:
             return gr.skip()
         loaded = self._loaded(seen)
-        return views.costs(loaded, verdict.milliseconds(loaded.nets, seen.image))
+        return views.costs(loaded, scenes.milliseconds(loaded.nets, seen.image))
 
     # ---- what they show ----
 
@@ -73,7 +72,7 @@ class Classify(ModelTab):
             views.answers(scene, loaded),
             views.costs(loaded, None),
             views.keep(scene),
-            verdict.as_python(scene),
+            scenes.as_python(scene),
         ]
 
     def about(self, loaded: Classifier) -> list[Any]:

@@ -13,8 +13,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from classifiers.anatomy import Layer, kernels, shared_kernels, tied_layers
-from demo.classify import examples as photos
-from demo.classify import scene as verdict
+from demo.classify import examples
+from demo.classify import scene as scenes
 from demo.classify.scene import Verdict
 from demo.classify.treemap import treemap
 from demo.costs import plain_row, row
@@ -49,12 +49,12 @@ TIES = {
 
 def photo(seen: Verdict, loaded: Classifier) -> dict[str, Any]:
     """The picture as it came, cut as the networks cut it, and the examples."""
-    clothes = verdict.wears_clothes(loaded)
+    clothes = scenes.wears_clothes(loaded)
     return {
         "picture": shown(seen.picture),
         "examples": [
-            {"name": name, "url": shown(photos.example(clothes, i))}
-            for i, name in enumerate(photos.names(clothes))
+            {"name": name, "url": shown(examples.example(clothes, i))}
+            for i, name in enumerate(examples.names(clothes))
         ],
     }
 
@@ -63,7 +63,7 @@ def shown(picture: Image.Image) -> str:
     """The middle square of a picture as a data URL; a small one without loss, so that its pixels stay pixels."""
     side = min(*picture.size, SHOWN)
     square = ImageOps.fit(as_rgb(picture), (side, side))
-    file, small = io.BytesIO(), side < photos.SIDE
+    file, small = io.BytesIO(), side < examples.SIDE
     square.save(file, "PNG") if small else square.save(file, "JPEG", quality=88)
     return data_url(file.getvalue(), "image/png" if small else "image/jpeg")
 
@@ -72,7 +72,7 @@ def answers(seen: Verdict, loaded: Classifier) -> dict[str, Any]:
     """What the networks see and say."""
     size = seen.image.shape[-1]
     return {
-        "words": verdict.words(seen),
+        "words": scenes.words(seen),
         "in_scope": seen.in_scope,
         "sees": png(seen.image[0]),
         "size": f"{size} x {size} pixels",
@@ -298,7 +298,7 @@ def _usable(point: Any) -> bool:
 
 def keep(seen: Verdict) -> dict[str, Any]:
     """The answer, what the networks saw, and a link."""
-    answer = json.dumps(verdict.as_json(seen.model, seen.answers[0]), indent=2)
+    answer = json.dumps(scenes.as_json(seen.model, seen.answers[0]), indent=2)
     files = [
         {
             "name": "answer.json",
@@ -307,4 +307,4 @@ def keep(seen: Verdict) -> dict[str, Any]:
         },
         {"name": "seen.png", "label": "What the networks see (PNG)", "url": png(seen.image[0])},
     ]
-    return {"files": files, "query": verdict.as_query(seen)}
+    return {"files": files, "query": scenes.as_query(seen)}

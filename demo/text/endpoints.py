@@ -10,7 +10,7 @@ from demo import timing
 from demo.api import refusing
 from demo.models.reader import Reader
 from demo.models.registry import Models
-from demo.text import scene as reading
+from demo.text import scene as scenes
 from demo.uploads.texts import read_text
 from demo.uploads.values import UploadError
 
@@ -40,11 +40,11 @@ def _classify(loaded: Reader, text: Any, plan: Any) -> dict[str, Any]:
     clean, stop = read_text(text), loaded.stop(plan)
     if not clean.strip():
         raise UploadError("There is no text: send some words as text.")
-    piece = reading.tokenized(loaded, clean)
-    times = timing.milliseconds({"": reading.as_call(loaded, stop, piece)}, RUNS)
+    piece = scenes.tokenized(loaded, clean)
+    times = timing.milliseconds({"": scenes.as_call(loaded, stop, piece)}, RUNS)
     return {
         "classes": list(loaded.model.classes),
-        "probabilities": list(reading.answer(loaded, stop, piece)),
+        "probabilities": list(scenes.answer(loaded, stop, piece)),
         "plan": stop.name,
         "milliseconds": round(times[""], 3),
         "tokens": len(piece.ids),

@@ -13,7 +13,7 @@ import torch
 from demo import timing
 from demo.models.outside import as_arguments
 from demo.models.reader import USUAL, Reader, Stop
-from demo.text import examples as passages
+from demo.text import examples
 from demo.uploads.texts import read_text
 from demo.uploads.values import UploadError, read_integer
 from demo.words import percent
@@ -111,7 +111,7 @@ def as_call(loaded: Reader, stop: Stop, piece: Piece) -> Callable[[], torch.Tens
 
 def from_example(loaded: Reader, index: int, plan: str = USUAL) -> Reading:
     """One of our texts that suits the model."""
-    _, text = passages.of(loaded.model.classes)[index]
+    _, text = examples.of(loaded.model.classes)[index]
     return read(loaded, text, f"example-{index + 1}", plan)
 
 
@@ -239,7 +239,7 @@ def from_query(query: Mapping[str, str], loaded: Reader) -> Reading:
         return read(loaded, read_text(query["text"]), plan=plan)
     if not start.startswith("example-"):
         raise UploadError("The link does not say what to start from: start is example-1, example-2, ...")
-    count = len(passages.of(loaded.model.classes))
+    count = len(examples.of(loaded.model.classes))
     index = read_integer(start.removeprefix("example-"), "The example in the link", 1, count)
     return from_example(loaded, index - 1, plan)
 

@@ -10,9 +10,8 @@ import gradio as gr
 from demo.models.reader import USUAL, Reader
 from demo.models.registry import Models
 from demo.tab import ModelTab, component, field, keep_panel, kindly, listening, sentence
-from demo.text import examples as passages
-from demo.text import scene as reading
-from demo.text import tables, views
+from demo.text import examples, tables, views
+from demo.text import scene as scenes
 from demo.text.scene import SHORT, Reading
 from demo.uploads.texts import MAX_ROWS, MAX_TEXT, read_table_file, read_text
 from demo.uploads.values import UploadError, read_integer
@@ -39,7 +38,7 @@ class ClassifyText(ModelTab):
     """The tab's handlers."""
 
     name, labels, first, no_model = "text", LABELS, FIRST, NO_MODEL
-    scenes = reading
+    scenes = scenes
     answers = 9
 
     def __init__(self, models: Models) -> None:
@@ -58,18 +57,18 @@ class ClassifyText(ModelTab):
         loaded, text = self._loaded(scene), field(event, "text")
         if text is None:
             raise UploadError(f"The text is too long: it may have {MAX_TEXT:,} characters.")
-        return self.show(reading.read(loaded, read_text(text), plan=scene.plan), steered=True)
+        return self.show(scenes.read(loaded, read_text(text), plan=scene.plan), steered=True)
 
     def example(self, scene: Reading, event: gr.EventData) -> list[Any]:
         loaded = self._loaded(scene)
-        last = len(passages.of(loaded.model.classes)) - 1
+        last = len(examples.of(loaded.model.classes)) - 1
         index = read_integer(field(event, "index"), "The example", 0, last)
-        return self.show(reading.from_example(loaded, index, scene.plan))
+        return self.show(scenes.from_example(loaded, index, scene.plan))
 
     def replan(self, scene: Reading, event: gr.EventData) -> list[Any]:
         """The slider moved; the text and the slider itself know already."""
         plan = read_text(field(event, "plan"))
-        seen, _, _, *rest = self.show(reading.with_plan(scene, self._loaded(scene), plan), steered=True)
+        seen, _, _, *rest = self.show(scenes.with_plan(scene, self._loaded(scene), plan), steered=True)
         return [seen, gr.skip(), gr.skip(), *rest]
 
     def trace(self, scene: Reading | None) -> Any:
@@ -77,21 +76,21 @@ class ClassifyText(ModelTab):
         if scene is None or scene.piece is None:
             return gr.skip()
         loaded = self._loaded(scene)
-        return views.flow(scene, loaded, reading.trace(scene, loaded))
+        return views.flow(scene, loaded, scenes.trace(scene, loaded))
 
     def measure(self, scene: Reading | None) -> Any:
         """How long every plan takes."""
         if scene is None or scene.piece is None:
             return gr.skip()
         loaded = self._loaded(scene)
-        return views.costs(scene, loaded, reading.costs(scene, loaded))
+        return views.costs(scene, loaded, scenes.costs(scene, loaded))
 
     def look_ahead(self, scene: Reading | None) -> None:
         """Trace the other plans of a short text, so that the slider waits for nothing."""
         if scene is not None and 0 < scene.tokens <= SHORT:
             loaded = self._loaded(scene)
             for stop in loaded.stops:
-                reading.trace(scene, loaded, stop.name)
+                scenes.trace(scene, loaded, stop.name)
 
     def table(self, scene: Reading | None, path: str | None, request: gr.Request) -> Iterator[Any]:
         """A table, with how far it is, until it is done or its visitor stops it."""
@@ -134,7 +133,7 @@ class ClassifyText(ModelTab):
             views.flow(scene, loaded, found.traces.get(scene.plan)),
             views.front(scene, loaded),
             views.keep(scene, loaded),
-            reading.as_python(scene, loaded),
+            scenes.as_python(scene, loaded),
         ]
 
     def nothing(self) -> list[Any]:

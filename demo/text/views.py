@@ -9,8 +9,8 @@ from typing import Any
 from demo.costs import plain_row, row
 from demo.models.reader import ENGINES, Reader, Stop
 from demo.pictures import data_url
-from demo.text import examples as passages
-from demo.text import scene as reading
+from demo.text import examples
+from demo.text import scene as scenes
 from demo.text.scene import RUNS, Cost, Reading, Word
 from demo.words import listed, percent
 from textclf import Trace
@@ -32,8 +32,8 @@ def passage(scene: Reading, loaded: Reader, typed: bool) -> dict[str, Any]:
     keep = typed or len(scene.text) > SENT_BACK
     return {
         "text": None if keep else scene.text,
-        "note": reading.how_much_was_read(scene, loaded),
-        "examples": [name for name, _ in passages.of(loaded.model.classes)],
+        "note": scenes.how_much_was_read(scene, loaded),
+        "examples": [name for name, _ in examples.of(loaded.model.classes)],
     }
 
 
@@ -80,7 +80,7 @@ def answers(scene: Reading, loaded: Reader) -> dict[str, Any]:
     if scene.piece is None:
         return {"note": HINT}
     return {
-        "words": reading.in_words(scene, loaded),
+        "words": scenes.in_words(scene, loaded),
         "nets": [
             {
                 "title": title,
@@ -121,7 +121,7 @@ def costs(scene: Reading, loaded: Reader, found: Mapping[str, Cost]) -> dict[str
         ]
     else:
         rows = [plain_row(*timed, ["measuring …"] * len(stops)), plain_row(*works, ["…"] * len(stops))]
-    vectors = [sum(reading.slots(scene.tokens, stop.factors)) for stop in stops]
+    vectors = [sum(scenes.slots(scene.tokens, stop.factors)) for stop in stops]
     rows.append(row("Vectors", f"{scene.tokens} tokens, all layers", vectors, "{:,.0f}".format))
     titles = _titles(scene, loaded)
     return {"titles": titles, "rows": rows, "versus": "This plan is", "note": linear(loaded)}
@@ -151,12 +151,12 @@ def flow(scene: Reading, loaded: Reader, traced: Trace | None) -> str | None:
 def flow_of(scene: Reading, loaded: Reader, traced: Trace | None) -> dict[str, Any]:
     """The slots of each layer and the words of the text; without a trace how many slots there are."""
     factors = loaded.stop(scene.plan).factors
-    counts = reading.slots(scene.tokens, factors)
+    counts = scenes.slots(scene.tokens, factors)
     found: dict[str, Any] = {
         "layers": [{"factor": f, "count": n} for f, n in zip(factors, counts, strict=True)],
         "depth": loaded.model.config.layers,
         "full": scene.tokens,
-        "label": loaded.model.classes[reading.best(scene.probabilities)],
+        "label": loaded.model.classes[scenes.best(scene.probabilities)],
         "words": _words(scene, loaded, traced),
         "rest": _rest(scene, loaded),
         "together": 1,
@@ -177,9 +177,9 @@ def _slot(tokens: tuple[int, ...], weights: tuple[float, ...]) -> list[list[floa
 def _words(scene: Reading, loaded: Reader, traced: Trace | None) -> list[dict[str, Any]]:
     """Every word with what stands before it, its tokens, and how far it moves the answer."""
     assert scene.piece is not None
-    hidden, at, found = reading.unread(scene, loaded), 0, []
+    hidden, at, found = scenes.unread(scene, loaded), 0, []
     strongest = max((abs(c) for _, _, c in traced.contributions), default=0.0) if traced else 0.0
-    for word in reading.words(scene.piece):
+    for word in scenes.words(scene.piece):
         change = _change(word, traced)
         share = abs(change or 0) / max(strongest, 1e-9)
         skipped = hidden[1] - hidden[0] if hidden[0] < hidden[1] <= word.start and hidden[0] >= at else 0
@@ -208,7 +208,7 @@ def _shortened(text: str) -> str:
 
 def _rest(scene: Reading, loaded: Reader) -> int:
     """Characters after the last word that the network reads."""
-    start, end = reading.unread(scene, loaded)
+    start, end = scenes.unread(scene, loaded)
     return end - start if end == len(scene.text.rstrip()) else 0
 
 
@@ -261,7 +261,7 @@ def keep(scene: Reading, loaded: Reader) -> dict[str, Any]:
     """The answer and a link."""
     files = []
     if scene.piece is not None:
-        answer = json.dumps(reading.as_json(scene, loaded), indent=2)
+        answer = json.dumps(scenes.as_json(scene, loaded), indent=2)
         url = data_url(answer.encode(), "application/json")
         files.append({"name": "answer.json", "label": "Answer (JSON)", "url": url})
-    return {"files": files, "query": reading.as_query(scene)}
+    return {"files": files, "query": scenes.as_query(scene)}
