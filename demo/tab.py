@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import gradio as gr
 
@@ -83,11 +83,35 @@ def asked_tab(query: Mapping[str, str]) -> str:
     return query.get("tab", "shapes2d" if {"model", "z", "start"} & query.keys() else "start")
 
 
-class ModelTab:
+class Scene(Protocol):
+    """What a visitor looks at."""
+
+    @property
+    def model(self) -> str: ...
+
+
+S = TypeVar("S", bound=Scene)
+L = TypeVar("L")  # a loaded model
+Given = TypeVar("Given", contravariant=True)  # the same, as the protocol takes it
+
+
+class Scenes(Protocol[S, Given]):
+    """Where the scenes of a tab come from: its module ``scene``."""
+
+    def opening(self, loaded: Given) -> S:
+        """What the tab opens with."""
+
+    def from_query(self, query: Mapping[str, str], loaded: Given) -> S:
+        """The scene of a link; ``UploadError`` for a value that no link of ours holds."""
+
+    def with_model(self, scene: S, loaded: Given) -> S:
+        """What is looked at, seen by another model."""
+
+
+class ModelTab(Generic[S, L]):
     """A tab about one model at a time: how it opens, by itself or from a link, and how another model is picked.
 
-    What a visitor looks at is a scene: it knows its ``model``. A tab says where its scenes come from (``scenes``: a
-    module with ``opening``, ``from_query`` and ``with_model``) and how one is shown.
+    A tab says where its scenes come from (``scenes``) and how one is shown.
 
     Args:
         models: where the pictures are looked at.
@@ -97,7 +121,7 @@ class ModelTab:
     labels: dict[str, str]  # of models, as visitors call them
     first: str  # the model to open with
     no_model: str
-    scenes: Any
+    scenes: Scenes[S, L]
     answers: int  # values of ``show`` and ``about`` together
 
     def __init__(self, models: Models) -> None:
@@ -107,15 +131,15 @@ class ModelTab:
         """Models that the tab can show."""
         raise NotImplementedError
 
-    def load(self, name: str) -> Any:
+    def load(self, name: str) -> L:
         """One of them; ``WeightsError`` if it cannot be used."""
         raise NotImplementedError
 
-    def show(self, scene: Any, steered: bool = False) -> list[Any]:
+    def show(self, scene: S, steered: bool = False) -> list[Any]:
         """The scene and the values of the components; steering leaves what came in alone."""
         raise NotImplementedError
 
-    def about(self, loaded: Any) -> list[Any]:
+    def about(self, loaded: L) -> list[Any]:
         """Values that change with the model only."""
         return []
 
@@ -138,7 +162,7 @@ class ModelTab:
         about = self.about(self._loaded(scene))
         return [gr.Dropdown(choices=choices, value=scene.model), *self.show(scene), *about]
 
-    def enter(self, scene: Any, request: gr.Request) -> Any:
+    def enter(self, scene: S | None, request: gr.Request) -> Any:
         """The tab is opened by hand, perhaps not for the first time."""
         return self.open(request) if scene is None and not self._linked(request) else gr.skip()
 
@@ -149,7 +173,7 @@ class ModelTab:
     def _linked(self, request: gr.Request) -> bool:
         return asked_tab(dict(request.query_params)) == self.name
 
-    def _from_link(self, query: dict[str, str], names: list[str]) -> Any:
+    def _from_link(self, query: dict[str, str], names: list[str]) -> S | None:
         if asked_tab(query) != self.name or not {"model", "z", "start"} & query.keys():
             return None
         try:
@@ -161,7 +185,7 @@ class ModelTab:
             gr.Warning(sentence(error))
             return None
 
-    def _first_good(self, names: list[str]) -> Any:
+    def _first_good(self, names: list[str]) -> S | None:
         """Half a checkpoint must not keep the page from opening."""
         for name in sorted(names, key=lambda n: n != self.first):
             try:
@@ -170,7 +194,7 @@ class ModelTab:
                 gr.Warning(sentence(error))
         return None
 
-    def pick(self, scene: Any, name: str) -> list[Any]:
+    def pick(self, scene: S | None, name: str) -> list[Any]:
         """Another model is picked."""
         try:
             loaded = self.load(name)
@@ -180,7 +204,7 @@ class ModelTab:
             gr.Warning(sentence(error))
             return [gr.Dropdown(value=scene.model if scene else None), *[gr.skip()] * self.answers]
 
-    def _loaded(self, scene: Any) -> Any:
+    def _loaded(self, scene: S | None) -> L:
         if scene is None:
             forgotten = "The page was open for a long time and has been forgotten: reload it."
             raise UploadError(forgotten if self.names() else self.no_model)

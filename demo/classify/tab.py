@@ -26,7 +26,7 @@ LEAD = (
 )
 
 
-class Classify(ModelTab):
+class Classify(ModelTab[Verdict, Classifier]):
     """The tab's handlers."""
 
     name, labels, first, no_model = "classify", LABELS, FIRST, NO_MODEL

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import gradio as gr
 
 from demo.models.registry import Kind, Loaded
 from demo.shapes import steering
 from demo.shapes.steering import MAX_SEED, Scene, next_seed
-from demo.tab import ModelTab, field
+from demo.tab import ModelTab, Scenes, field
 from demo.uploads.values import read_choice, read_integer
 
+S = TypeVar("S", bound=Scene)
 
-class ShapeTab(ModelTab):
-    """A tab of shapes and orientations. Every handler takes the visitor's scene and gives the values of all components.
 
-    Its scenes also have ``from_seed``, ``steer``, ``random_shape`` and ``random_orientation``.
-    """
+class ShapeScenes(Scenes[S, Loaded], Protocol[S]):
+    """Where the scenes of a tab of shapes come from."""
+
+    def from_seed(self, loaded: Loaded, seed: int, **kept: Any) -> S:
+        """A random shape in a random orientation."""
+
+    def steer(self, scene: S, loaded: Loaded, z: Any, pose: Any) -> S:
+        """Where the visitor moved to; ``UploadError`` for anything but the right number of finite numbers."""
+
+    def random_shape(self, scene: S, loaded: Loaded, seed: int) -> S:
+        """Another shape, turned as this one."""
+
+    def random_orientation(self, scene: S, loaded: Loaded, seed: int) -> S:
+        """This shape, turned otherwise."""
+
+
+class ShapeTab(ModelTab[S, Loaded]):
+    """A tab of shapes and orientations. A handler takes the visitor's scene and gives the values of all components."""
 
     kind: Kind
+    scenes: ShapeScenes[S]
 
     def names(self) -> list[str]:
         return self.models.names(self.kind)
@@ -28,23 +44,23 @@ class ShapeTab(ModelTab):
     def load(self, name: str) -> Loaded:
         return self.models.get(name, self.kind)
 
-    def kept(self, scene: Any) -> dict[str, Any]:
+    def kept(self, scene: S) -> dict[str, Any]:
         """What stays when something else is looked at."""
         return {"seed": scene.seed, "pinned": scene.pinned}
 
     # ---- handlers ----
 
-    def random(self, scene: Scene) -> list[Any]:
+    def random(self, scene: S) -> list[Any]:
         kept = self.kept(scene) | {"seed": next_seed(scene.seed)}
         return self.show(self.scenes.from_seed(self._loaded(scene), **kept))
 
-    def steer(self, scene: Scene, event: gr.EventData) -> list[Any]:
+    def steer(self, scene: S, event: gr.EventData) -> list[Any]:
         moved = self.scenes.steer(scene, self._loaded(scene), field(event, "z"), field(event, "pose"))
         return self.show(moved, steered=True)
 
-    def act(self, scene: Scene, event: gr.EventData) -> list[Any]:
+    def act(self, scene: S, event: gr.EventData) -> list[Any]:
         loaded, seed, scenes = self._loaded(scene), next_seed(scene.seed), self.scenes
-        acts: dict[str, Callable[[], Scene]] = {
+        acts: dict[str, Callable[[], S]] = {
             "shape": lambda: scenes.random_shape(scene, loaded, seed),
             "orientation": lambda: scenes.random_orientation(scene, loaded, seed),
             "seed": lambda: scenes.random_shape(

@@ -40,7 +40,7 @@ WALK = (
 )
 
 
-class Shapes2D(ShapeTab):
+class Shapes2D(ShapeTab[Scene]):
     """The tab's handlers."""
 
     name, kind, labels, first, no_model = "shapes2d", "image", LABELS, FIRST, NO_MODEL
@@ -90,12 +90,13 @@ class Shapes2D(ShapeTab):
     def show(self, scene: Scene, steered: bool = False) -> list[Any]:
         """Scene, canvas, bench, keep and snippet; steering leaves the canvas alone."""
         loaded = self._loaded(scene)
+        drawn = views.draw(scene, loaded)
         canvas = gr.skip() if steered else views.canvas(scene, loaded)
         return [
             scene,
             canvas,
-            views.bench(scene, loaded),
-            views.keep(scene, loaded),
+            views.bench(scene, loaded, drawn),
+            views.keep(scene, loaded, drawn),
             scenes.as_python(scene, loaded.model.group.names),
         ]
 

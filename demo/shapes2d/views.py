@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +30,21 @@ def decoded(loaded: Loaded, point: Point) -> Tensor:
     return loaded.model.decode(*point.tensors())[0]
 
 
+class Drawn(NamedTuple):
+    """What the model makes of a scene, each ``(C, S, S)``: drawn once a gesture, shown and taken away."""
+
+    straight: Tensor
+    redrawn: Tensor
+    left: Tensor  # what came in, less what was redrawn
+
+
+def draw(scene: Scene, loaded: Loaded) -> Drawn:
+    """The pictures of a scene."""
+    redrawn = decoded(loaded, scene.now)
+    straight = loaded.model.straighten(scene.image, scene.code.pose)[0]
+    return Drawn(straight, redrawn, residual_picture(scene.image[0], redrawn))
+
+
 def canvas(scene: Scene, loaded: Loaded) -> dict[str, Any]:
     """The visitor's picture: strokes they can go on drawing, or what the model was given."""
     clothes = wears_clothes(loaded.model)
@@ -50,13 +65,12 @@ def _thumbnail(clothes: bool, index: int, loaded: Loaded) -> dict[str, str]:
     return {"name": examples.names(clothes)[index], "url": png(image[0])}
 
 
-def bench(scene: Scene, loaded: Loaded) -> dict[str, Any]:
+def bench(scene: Scene, loaded: Loaded, drawn: Drawn) -> dict[str, Any]:
     """Everything about the code: pictures, sliders with their strips, dial, alternatives, price."""
     model, code = loaded.model, scene.code
     z, pose = scene.now.tensors()
     reach = max(REACH, float(math.ceil(z.abs().max())))
     values = torch.linspace(-reach, reach, STRIP)
-    now = decoded(loaded, scene.now)
     return {
         "model": scene.model,
         "names": list(model.group.names),
@@ -67,9 +81,9 @@ def bench(scene: Scene, loaded: Loaded) -> dict[str, Any]:
         "values": values.tolist(),
         "strips": [side_by_side(row) for row in latent_strips(model, z, pose, values)],
         "images": {
-            "straight": png(model.straighten(scene.image, code.pose)[0]),
-            "redrawn": png(now),
-            "left": png(residual_picture(scene.image[0], now)),
+            "straight": png(drawn.straight),
+            "redrawn": png(drawn.redrawn),
+            "left": png(drawn.left),
             "pinned": png(decoded(loaded, scene.pinned)) if scene.pinned else None,
         },
         "modes": _modes(scene),
@@ -96,14 +110,14 @@ def walk(scene: Scene, loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def keep(scene: Scene, loaded: Loaded) -> dict[str, Any]:
+def keep(scene: Scene, loaded: Loaded, drawn: Drawn) -> dict[str, Any]:
     """What can be taken away: pictures, the code, a link."""
-    names, now = loaded.model.group.names, decoded(loaded, scene.now)
+    names = loaded.model.group.names
     pictures = {
         "picture": scene.image[0],
-        "canonical": loaded.model.straighten(scene.image, scene.code.pose)[0],
-        "redrawn": now,
-        "left-over": residual_picture(scene.image[0], now),
+        "canonical": drawn.straight,
+        "redrawn": drawn.redrawn,
+        "left-over": drawn.left,
     }
     files = [
         {

@@ -31,7 +31,7 @@ WALK = (
 DONE = "() => document.querySelectorAll('.solids .wait').forEach((words) => words.replaceChildren())"
 
 
-class Shapes3D(ShapeTab):
+class Shapes3D(ShapeTab[Scene]):
     """The tab's handlers."""
 
     name, kind, labels, first, no_model = "shapes3d", "shape", LABELS, FIRST, NO_MODEL

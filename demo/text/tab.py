@@ -34,7 +34,7 @@ TABLE = (
 )
 
 
-class ClassifyText(ModelTab):
+class ClassifyText(ModelTab[Reading, Reader]):
     """The tab's handlers."""
 
     name, labels, first, no_model = "text", LABELS, FIRST, NO_MODEL

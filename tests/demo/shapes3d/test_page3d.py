@@ -42,6 +42,8 @@ def redrawn(page: playwright.Page, selector: str, before: int) -> int:
 
 
 def link(page: playwright.Page) -> dict[str, str]:
+    """The values of the link, which follows what is drawn."""
+    page.wait_for_function("s => document.querySelector(s)?.value.includes('z=')", arg=LINK)
     query = parse_qs(urlsplit(page.locator(LINK).input_value()).query)
     return {name: values[0] for name, values in query.items()}
 
