@@ -9,6 +9,7 @@ After Bidart & Wong 2019, "Affine Variational Autoencoders" (arXiv:1905.05300).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +24,8 @@ from affinevae.networks import scorer as make_scorer
 from affinevae.pose import PoseGroup
 from affinevae.search import Table, local_maxima, neighbours, search, vertex_offset
 from weights import Pretrained
+from weights.arguments import flag, items, texts, whole
+from weights.checkpoint import Size
 
 Effort = Literal["none", "fast", "best"]
 EFFORTS: tuple[Effort, ...] = ("none", "fast", "best")
@@ -33,6 +36,7 @@ APART = math.pi / 8  # two poses closer than this are one mode
 KEPT = 4  # poses of the posterior that the reported bound averages over
 WITHIN_NATS = 2.0  # how much worse an alternative pose may be
 LIMITS = {2: 256, 3: 64}  # cells a side
+RANGES = {"latent_dim": (1, 1024), "width": (1, 16384), "features": (1, 4096), "blocks": (0, 128)}
 
 
 @dataclass(frozen=True)
@@ -65,20 +69,42 @@ class AffineVAEConfig:
     def dims(self) -> int:
         return len(self.size)
 
+    def __post_init__(self) -> None:
+        for name in ("size", "classes"):  # JSON gives lists
+            object.__setattr__(self, name, items(name, getattr(self, name)))
+
     def check(self) -> AffineVAEConfig:
         """Itself, or ``ValueError`` with what is wrong."""
-        side, limit = self.size[0], LIMITS.get(self.dims, 0)
-        if set(self.size) != {side} or side % PATCH or not 8 <= side <= limit:
+        limit = LIMITS.get(self.dims, 0)
+        if any(type(side) is not int or side % PATCH or not 8 <= side <= limit for side in self.size) or (
+            len(set(self.size)) != 1
+        ):
             raise ValueError(
-                f"size {self.size} must be a square of 8 to {LIMITS[2]} pixels or a cube of 8 to {LIMITS[3]} voxels "
-                f"a side, a multiple of {PATCH}"
+                f"size {str(self.size):.40} must be a square of 8 to {LIMITS[2]} pixels or a cube of 8 to {LIMITS[3]} "
+                f"voxels a side, a multiple of {PATCH}"
             )
         if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 (grey) or 3 (RGB), not {self.channels}")
-        if not 1 <= self.latent_dim <= 1024:
-            raise ValueError(f"latent_dim must be 1 to 1024, not {self.latent_dim}")
+            raise ValueError(f"channels must be 1 (grey) or 3 (RGB), not {self.channels!r:.40}")
+        for name, (low, high) in RANGES.items():
+            whole(name, getattr(self, name), low, high)
+        if not isinstance(self.group, str):
+            raise ValueError(f"group must be the name of one, not {self.group!r:.40}")
         get_group(self.group, self.dims)
+        flag("scorer", self.scorer)
+        texts("classes", self.classes)
         return self
+
+    def least(self) -> Size:
+        """Tensors and numbers of encoder and decoder, biases left out."""
+        patches = math.prod(side // PATCH for side in self.size)
+        kernel = self.channels * PATCH**self.dims
+        return Size(
+            2 * self.blocks * 4,
+            2 * self.blocks * 2 * self.width**2
+            + 2 * self.features * patches * self.width
+            + 3 * self.latent_dim * self.width
+            + self.features * kernel * (1 + 3**self.dims),
+        )
 
 
 class Code(NamedTuple):
@@ -123,23 +149,18 @@ class AffineVAE(
     ) -> None:
         super().__init__()
         scorer = scorer and group != "none"
-        config = AffineVAEConfig(
-            tuple(size),  # JSON gives a list
-            channels,
-            latent_dim,
-            group,
-            width,
-            features,
-            blocks,
-            scorer,
-            tuple(classes),
-        )
+        config = AffineVAEConfig(size, channels, latent_dim, group, width, features, blocks, scorer, classes)
         self.config = config.check()
         shape = (config.size, channels, latent_dim, width, features, blocks)
         self.encoder, self.decoder = Encoder(*shape), Decoder(*shape)
         self.scorer = make_scorer(self.group, config.size, channels) if scorer else None
         # The logit outside the frame, so that a turned reconstruction has clean corners.
         self.background = nn.Parameter(torch.full((channels, *[1] * config.dims), -6.0))
+
+    @classmethod
+    def size_of(cls, arguments: Mapping[str, Any]) -> Size:
+        """See :meth:`weights.Pretrained.size_of`."""
+        return AffineVAEConfig(**arguments).check().least()
 
     @classmethod
     def from_vae(cls, vae: AffineVAE, group: str = "rotation") -> AffineVAE:

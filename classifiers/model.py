@@ -17,6 +17,7 @@ from classifiers import images as pictures
 from classifiers.networks import create_network, penultimate
 from classifiers.tied import TiedConv, rename_kernel
 from training.pictures import Fit, Ground, Preparation, prepare_all
+from weights.arguments import items, number, texts, whole
 from weights.checkpoint import WeightsError, one_line
 from weights.graphs import probe_rows, require_agreement, require_plain
 from weights.pretrained import Pretrained
@@ -58,14 +59,15 @@ class CompactCNNConfig:
 
     def check(self) -> CompactCNNConfig:
         """Itself, or ``ValueError`` with what is wrong."""
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 (grey) or 3 (RGB), not {self.channels}")
-        if len(self.classes) < 2:
-            raise ValueError("a classifier needs at least two classes")
-        if not 8 <= self.size <= 1024:
-            raise ValueError(f"size must be 8 to 1024 pixels, not {self.size}")
-        if len(self.mean) not in (1, self.channels) or len(self.std) != len(self.mean) or min(self.std) <= 0:
+        if type(self.channels) is not int or self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 (grey) or 3 (RGB), not {self.channels!r:.40}")
+        texts("classes", self.classes, 2)
+        whole("size", self.size, 8, 1024)
+        if len(self.mean) not in (1, self.channels) or len(self.std) != len(self.mean):
             raise ValueError(f"mean and std must be {self.channels} numbers, std above 0")
+        for mean, std in zip(self.mean, self.std, strict=True):
+            number("a mean of pixels", mean, -1e6, 1e6)
+            number("a std of pixels", std, 1e-6, 1e6)
         self.prepared.check()
         return self
 
@@ -98,9 +100,8 @@ class CompactCNN(
         invert: bool = True,
     ) -> None:
         super().__init__()
-        config = CompactCNNConfig(
-            network, tuple(classes), size, channels, tuple(mean), tuple(std), fit, ground, invert
-        )
+        named, scale = items("classes", classes), (items("mean", mean), items("std", std))
+        config = CompactCNNConfig(network, named, size, channels, *scale, fit, ground, invert)
         self.config = config.check()
         self.session: InferenceSession | None = None  # not a module: neither saved nor moved
         self.network = create_network(network, len(self.config.classes), channels)

@@ -19,17 +19,24 @@ from torch import Tensor, nn
 from typing_extensions import Self  # torch brings it
 
 from textclf import engine as onnx_engine
-from textclf.bottleneck import LIMIT, Bottleneck, Operator, Plan, check_plan, lengths
+from textclf.bottleneck import LIMIT, OPERATORS, Bottleneck, Operator, Plan, check_plan, lengths
 from textclf.encoder import Encoder, EncoderConfig
 from textclf.tokens import Piece, Tokens, batch
 from training.measure import macs
 from weights import Pretrained, WeightsError
+from weights.arguments import file_stem, flag, items, number, texts, whole
+from weights.checkpoint import Size
 
 Engine = Literal["auto", "torch", "onnx", "int8"]
 ENGINES: tuple[Engine, ...] = ("auto", "torch", "onnx", "int8")
 DROPOUT = 0.1
 BATCH = 32
 SHOWN = 1e-3  # a trace leaves smaller weights out
+MOST_PLANS = 256  # of a config
+RANGES = {
+    "tokenizer": (0, 100_000_000), "vocabulary": (1, 2_000_000), "hidden": (1, 16384), "layers": (1, 128),
+    "heads": (1, 16384), "intermediate": (1, 65536), "longest": (8, 8192),
+}  # fmt: skip
 PARTS = 32  # that a text is cut into to find what each contributes
 
 
@@ -67,21 +74,42 @@ class TextConfig:
         sizes = (self.vocabulary, self.hidden, self.layers, self.heads, self.intermediate)
         return EncoderConfig(*sizes, positions, self.eps)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", items("classes", self.classes))  # JSON gives a list
+
     def check(self) -> TextConfig:
         """Itself, or ``ValueError`` with what is wrong."""
-        if len(self.classes) < 2:
-            raise ValueError(f"classes must be two or more, not {len(self.classes)}")
-        if not 8 <= self.longest <= 8192:
-            raise ValueError(f"longest must be 8 to 8192 tokens, not {self.longest}")
+        texts("classes", self.classes, 2)
+        for name, (low, high) in RANGES.items():
+            whole(name, getattr(self, name), low, high)
+        number("eps", self.eps, 1e-20, 1)
+        flag("ends", self.ends)
         if self.hidden % self.heads:
             raise ValueError(f"hidden {self.hidden} must be a multiple of heads {self.heads}")
+        if self.pooling not in OPERATORS:
+            raise ValueError(f"pooling must be one of {', '.join(OPERATORS)}, not {self.pooling!r:.40}")
+        if not isinstance(self.plans, Mapping) or len(self.plans) > MOST_PLANS:
+            raise ValueError(f"plans must be at most {MOST_PLANS} by their names, not {self.plans!r:.40}")
         for name, facts in self.plans.items():
-            check_plan(facts["factors"], self.layers)
-            measured = (facts.get(key) for key in ("accuracy", "n", "macs", "latency_ms", "tokens"))
-            numbers = all(value is None or isinstance(value, (int, float)) for value in measured)
-            if not numbers or not facts.keys() <= set(PlanFacts._fields):
-                raise ValueError(f"what is known about plan {name!r} is not in the format of a search")
+            self._check_facts(file_stem("the name of a plan", name), facts)
         return self
+
+    def _check_facts(self, name: str, facts: Any) -> None:
+        if not isinstance(facts, Mapping) or not {"factors"} <= facts.keys() <= set(PlanFacts._fields):
+            raise ValueError(f"what is known about plan {name!r} is not in the format of a search")
+        check_plan([whole("a factor", f, 1, LIMIT) for f in items("factors", facts["factors"])], self.layers)
+        for key in ("accuracy", "n", "macs", "latency_ms", "tokens"):
+            if facts.get(key) is not None:
+                number(f"{key} of plan {name!r}", facts[key], 0, 1e18)
+        if not isinstance(facts.get("engine") or "", str):
+            raise ValueError(f"engine of plan {name!r} must be a name, not {facts['engine']!r:.40}")
+
+    def least(self) -> Size:
+        """Tensors and numbers of the encoder, the head and the tokenizer, biases and norms left out."""
+        layer = 4 * self.hidden**2 + 2 * self.hidden * self.intermediate
+        embedded = (self.vocabulary + self.encoder.positions) * self.hidden
+        head = 2 * self.hidden * len(self.classes)
+        return Size(self.layers * 16, embedded + self.layers * layer + head + self.tokenizer)
 
 
 class PlanFacts(NamedTuple):
@@ -151,7 +179,7 @@ class TextClassifier(
     ) -> None:
         super().__init__()
         sizes = (tokenizer, vocabulary, hidden, layers, heads, intermediate, eps, longest, ends, pooling)
-        self.config = TextConfig(tuple(classes), *sizes, plans or {}).check()
+        self.config = TextConfig(classes, *sizes, {} if plans is None else plans).check()
         self.encoder = Encoder(self.config.encoder)
         self.bottlenecks = nn.ModuleList(Bottleneck(hidden, pooling) for _ in range(layers))
         self.head = nn.Linear(2 * hidden, len(classes))
@@ -159,6 +187,12 @@ class TextClassifier(
         nn.init.zeros_(self.head.bias)
         self.tokenizer: Tensor
         self.register_buffer("tokenizer", torch.zeros(tokenizer, dtype=torch.uint8))
+
+    @classmethod
+    def size_of(cls, arguments: Mapping[str, Any]) -> Size:
+        """See :meth:`weights.Pretrained.size_of`."""
+        plans = arguments.get("plans")
+        return TextConfig(**{**arguments, "plans": {} if plans is None else plans}).check().least()
 
     @classmethod
     def build(
