@@ -12,7 +12,8 @@ from typing import Any
 import gradio as gr
 import gradio.events
 
-from demo.models.registry import Kind, Models
+from demo.models.kinds import ShapeKind
+from demo.models.registry import Models
 from weights import WeightsError
 
 
@@ -29,7 +30,7 @@ def build(models: Models) -> None:
 
     def list_models() -> list[dict[str, Any]]:
         """List the models that can be asked, with what their codes are made of or which classes they know."""
-        kinds: tuple[Kind, ...] = ("image", "shape")
+        kinds: tuple[ShapeKind, ...] = ("image", "shape")
         asked = [(name, kind) for kind in kinds for name in models.names(kind)]
         described = [_describe(models, name, kind) for name, kind in asked]
         described += [_describe_classifier(models, name) for name in models.classifiers()]
@@ -39,7 +40,7 @@ def build(models: Models) -> None:
     gradio.events.api(list_models, concurrency_id="list_models", concurrency_limit=2)
 
 
-def _describe(models: Models, name: str, kind: Kind) -> dict[str, Any] | None:
+def _describe(models: Models, name: str, kind: ShapeKind) -> dict[str, Any] | None:
     """None for half a checkpoint: it cannot be asked."""
     try:
         model = models.get(name, kind).model

@@ -13,6 +13,7 @@ from demo.classify import endpoints as endpoints_classify
 from demo.classify import scene as verdict
 from demo.classify import tab as classify
 from demo.evidence import tab as evidence
+from demo.models.kinds import KINDS, Kind
 from demo.models.registry import Models
 from demo.shapes2d import endpoints, scene
 from demo.shapes2d import tab as shapes2d
@@ -41,13 +42,13 @@ def build(models: Models | None = None) -> gr.Blocks:
         with gr.Tabs() as tabs:
             with gr.Tab("Start", id="start"):
                 start.build(models, page)
-            with gr.Tab("Shapes in 2D", id="shapes2d") as second:
+            with _tab("image") as second:
                 shapes2d.build(models, page, second)
-            with gr.Tab("Shapes in 3D", id="shapes3d") as third:
+            with _tab("shape") as third:
                 shapes3d.build(models, page, third)
-            with gr.Tab("Classify an image", id="classify") as images:
+            with _tab("classifier") as images:
                 classify.build(models, page, images)
-            with gr.Tab("Classify text", id="text") as texts:
+            with _tab("text") as texts:
                 classify_text.build(models, page, texts)
             with gr.Tab("Evidence", id="evidence") as claims:
                 evidence.build(page, claims)
@@ -61,6 +62,11 @@ def build(models: Models | None = None) -> gr.Blocks:
         endpoints_text.build(models)
     page.queue(max_size=256, default_concurrency_limit=4)
     return page
+
+
+def _tab(kind: Kind) -> gr.Tab:
+    about = KINDS[kind]
+    return gr.Tab(about.title, id=about.tab)
 
 
 def warm(models: Models) -> None:

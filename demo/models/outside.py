@@ -18,7 +18,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from classifiers import create_network
+from demo.models.kinds import KINDS, Kind, kind_of
 from demo.uploads.values import UploadError, quotable
+from demo.words import listed
 from training.measure import parameters
 from weights import WeightsError
 from weights.checkpoint import CARD, CONFIG, METRICS, WEIGHTS, one_line, parameter_count, read_config
@@ -26,13 +28,6 @@ from weights.hub import fetch
 from weights.pretrained import REPO
 
 Sources = Literal["none", "hub", "all"]
-AnyKind = Literal["image", "shape", "classifier", "text"]
-TABS: dict[AnyKind, str] = {
-    "image": "shapes2d",
-    "shape": "shapes3d",
-    "classifier": "classify",
-    "text": "text",
-}
 MAX_BYTES = 500_000_000  # of a model; float16 BERT-large has 670 MB
 MAX_CONFIG_BYTES = 2_000_000
 # No ONNX graph of a stranger: it need not be what the weights say, and it is a program of its own.
@@ -77,7 +72,7 @@ class Found(NamedTuple):
 
     name: str
     folder: Path
-    kind: AnyKind
+    kind: Kind
 
 
 def find(asked: object, policy: Policy) -> Found:
@@ -90,12 +85,12 @@ def find(asked: object, policy: Policy) -> Found:
     text = quotable(asked, "The model")
     hub = HUB.fullmatch(text)
     if policy.sources == "all" and (folder := _folder(text)) is not None:
-        return Found(str(folder), folder, kind_of(folder))
+        return Found(str(folder), folder, kind_in(folder))
     if hub and policy.sources != "none":
         token = None if policy.at_home else False
         folder = fetch(hub[1], hub[2], token=token, files=FETCHED, most=MAX_BYTES)
         with called(text, folder):
-            return Found(text, folder, kind_of(folder))
+            return Found(text, folder, kind_in(folder))
     if policy.sources == "all":
         raise UploadError(
             f"There is no folder {text!r}: write a model's folder, or OWNER/NAME of one on the Hub."
@@ -122,7 +117,7 @@ def _folder(text: str) -> Path | None:
         return None
 
 
-def kind_of(folder: Path) -> AnyKind:
+def kind_in(folder: Path) -> Kind:
     """What a folder holds, from its config and the header of its weights; raises as :func:`find`."""
     for file, most in ((CONFIG, MAX_CONFIG_BYTES), (WEIGHTS, MAX_BYTES)):
         path = folder / file
@@ -142,20 +137,21 @@ def kind_of(folder: Path) -> AnyKind:
     return kind
 
 
-def _kind(library: str, config: Mapping[str, Any]) -> AnyKind:
-    if library == "affinevae":
-        if config["group"] == "none":
-            raise WeightsError("A plain VAE has no orientation to show: call it vae-NAME and put it into weights/, "
-                               "to compare affinevae-NAME with it")  # fmt: skip
-        return "shape" if len(config["size"]) == 3 else "image"
-    kinds: dict[str, AnyKind] = {"classifiers": "classifier", "textclf": "text"}
-    if library not in kinds:
-        shown = "affinevae, classifiers and textclf"
+def _kind(library: str, config: Mapping[str, Any]) -> Kind:
+    if library == "affinevae" and config["group"] == "none":
+        raise WeightsError("A plain VAE has no orientation to show: call it vae-NAME and put it into weights/, "
+                           "to compare affinevae-NAME with it")  # fmt: skip
+    dims = len(config["size"]) if library == "affinevae" else 0
+    kind = kind_of(library, dims)
+    if kind is None and dims:
+        raise ValueError(f"{dims} dimensions")
+    if kind is None:
+        shown = listed(list(dict.fromkeys(about.library for about in KINDS.values())))
         raise WeightsError(f"It is a model of {library[:40]}: this page shows those of {shown}")
-    return kinds[library]
+    return kind
 
 
-def _claims(kind: AnyKind, config: Mapping[str, Any]) -> float:
+def _claims(kind: Kind, config: Mapping[str, Any]) -> float:
     """Numbers that the network will at least need: it is built before its weights can be compared with it."""
     if kind == "classifier":
         with torch.device("meta"):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -18,7 +18,8 @@ from affinevae import AffineVAE
 from affinevae.explore import DEFAULT_FILL, Map, read_map, typical_fill
 from classifiers import CompactCNN
 from classifiers.anatomy import Layer, layers
-from demo.models.outside import AnyKind, Found, Policy, called, find
+from demo.models.kinds import Kind, ShapeKind, kind_of
+from demo.models.outside import Found, Policy, called, find
 from demo.models.reader import Reader
 from textclf import TextClassifier
 from training.measure import macs, parameters
@@ -26,8 +27,6 @@ from weights import WeightsError, available, folder, locate
 from weights.catalog import local, package_of
 from weights.checkpoint import METRICS, WEIGHTS, belonging, read_config, read_json
 
-Kind = Literal["image", "shape"]  # 2D, 3D
-KINDS: dict[int, Kind] = {2: "image", 3: "shape"}
 DENSE = "-dense"  # what a dense twin's name ends in
 FRONT = "front.json"
 MOST_OPENED = 4  # models from outside of the weights that are kept
@@ -94,11 +93,11 @@ class Models:
         """Sorted names of the models in the weights that are in memory; what a visitor opened is theirs."""
         return sorted(name for name in self._loaded.copy() if name not in self._opened)
 
-    def names(self, kind: Kind = "image") -> list[str]:
+    def names(self, kind: ShapeKind = "image") -> list[str]:
         """Names that the tab of that kind can show: those with a pose."""
         return [name for name in available_here("affinevae") if _kind(name) == kind]
 
-    def get(self, name: str, kind: Kind = "image") -> Loaded:
+    def get(self, name: str, kind: ShapeKind = "image") -> Loaded:
         """The model of that name and kind.
 
         Raises:
@@ -118,6 +117,18 @@ class Models:
     def readers(self) -> list[str]:
         """Names of the text classifiers."""
         return available_here("textclf")
+
+    def listed(self, kind: Kind) -> list[str]:
+        """Names that the tab of that kind can show."""
+        if kind in ("image", "shape"):
+            return self.names(kind)
+        return self.classifiers() if kind == "classifier" else self.readers()
+
+    def load(self, name: str, kind: Kind) -> Loaded | Classifier | Reader:
+        """The model of that name and kind; raises as :meth:`get`."""
+        if kind in ("image", "shape"):
+            return self.get(name, kind)
+        return self.classifier(name) if kind == "classifier" else self.reader(name)
 
     def reader(self, name: str) -> Reader:
         """The text classifier of that name; raises as :meth:`get`."""
@@ -142,7 +153,7 @@ class Models:
                 self._loaded.pop(forgotten, None)
         return found
 
-    def opened(self, name: object, kind: AnyKind | None = None) -> Found | None:
+    def opened(self, name: object, kind: Kind | None = None) -> Found | None:
         """What was opened under that name, and is of that kind, if any."""
         with self._lock:
             found = self._opened.get(name) if isinstance(name, str) else None
@@ -159,7 +170,7 @@ class Models:
     def _once(
         self,
         name: str,
-        kind: AnyKind,
+        kind: Kind,
         known: Sequence[str],
         made_of: Sequence[str],
         load: Callable[[str, str | Path], T],
@@ -195,7 +206,7 @@ def _kind(name: str) -> Kind | None:
         config = read_config(folder(name))[1]
     except WeightsError:  # only on the Hub so far, where the names are the catalogue's
         return None if name.startswith("vae-") else "shape" if "modelnet" in name else "image"
-    return None if config.get("group") == "none" else KINDS.get(len(config.get("size", ())))
+    return None if config.get("group") == "none" else kind_of("affinevae", len(config.get("size", ())))
 
 
 def _stamp(place: Path) -> Stamp:
@@ -270,7 +281,7 @@ def _load_reader(name: str, place: str | Path) -> Reader:
     return Reader(name, TextClassifier.from_pretrained(place), _optional_json(place, METRICS) or {})
 
 
-LOADERS: dict[AnyKind, Callable[[str, str | Path], Any]] = {
+LOADERS: dict[Kind, Callable[[str, str | Path], Any]] = {
     "image": _load, "shape": _load, "classifier": _load_classifier, "text": _load_reader,
 }  # fmt: skip
 

@@ -7,7 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 import gradio as gr
 
-from demo.models.registry import Kind, Loaded
+from demo.models.kinds import ShapeKind
+from demo.models.registry import Loaded
 from demo.shapes import steering
 from demo.shapes.steering import MAX_SEED, Scene, next_seed
 from demo.tab import ModelTab, Scenes, field
@@ -35,7 +36,7 @@ class ShapeScenes(Scenes[S, Loaded], Protocol[S]):
 class ShapeTab(ModelTab[S, Loaded]):
     """A tab of shapes and orientations. A handler takes the visitor's scene and gives the values of all components."""
 
-    kind: Kind
+    kind: ShapeKind
     scenes: ShapeScenes[S]
 
     def names(self) -> list[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
 from demo.classify import scene as verdict
-from demo.models.outside import AnyKind, Found
+from demo.models.kinds import Kind
+from demo.models.outside import Found
 from demo.models.registry import Models
 from demo.shapes2d import scene
 from demo.shapes3d import scene as scene3d
@@ -22,6 +23,7 @@ from weights import WeightsError
 from weights.checkpoint import one_line
 from weights.hub import within
 
+SCENES: dict[Kind, Any] = {"image": scene, "shape": scene3d, "classifier": verdict, "text": reading}
 PATIENCE = 120.0  # seconds for a model to arrive and load
 NOT_HERE = "Only the owner of this page can open other models on it. At home you can: `python app.py`."
 TRAIN = "### Train one\nSay what you have, and copy the commands. They run on your own machine."
@@ -34,12 +36,6 @@ class YourOwn:
 
     def __init__(self, models: Models) -> None:
         self.models = models
-        self.openings: dict[AnyKind, Callable[[str], object]] = {
-            "image": lambda name: scene.opening(models.get(name, "image")),
-            "shape": lambda name: scene3d.opening(models.get(name, "shape")),
-            "classifier": lambda name: verdict.opening(models.classifier(name)),
-            "text": lambda name: reading.opening(models.reader(name)),
-        }
 
     def write(self, asked: Any) -> dict[str, Any]:
         """The steps for what was answered, and how long training takes where that is known."""
@@ -80,7 +76,7 @@ class YourOwn:
         """Load a model and show it once to nobody, so that a tab never opens with one that cannot be shown."""
         found = self.models.open(asked, self.models.policy)
         try:
-            self.openings[found.kind](found.name)
+            SCENES[found.kind].opening(self.models.load(found.name, found.kind))
         except (WeightsError, UploadError):
             raise
         except Exception as error:

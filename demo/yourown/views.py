@@ -9,26 +9,21 @@ from typing import Any
 from huggingface_hub import ModelCard
 
 from demo.classify import tab as classify
-from demo.models.outside import TABS, AnyKind, as_arguments, called, kind_of, label
+from demo.models.kinds import KINDS, Kind
+from demo.models.outside import as_arguments, called, kind_in, label
 from demo.models.registry import Models
 from demo.shapes2d import tab as shapes2d
 from demo.shapes3d import tab as shapes3d
 from demo.text import tab as classify_text
-from demo.yourown.commands import KINDS, Field, Pace, in_time, pace
+from demo.yourown.commands import KINDS as ASKED
+from demo.yourown.commands import Field, Pace, in_time, pace
 from weights import WeightsError, available, locate
 from weights.catalog import local
 from weights.checkpoint import CARD, METRICS, WEIGHTS, parameter_count, read_config, read_json
 
 LABELS = {**shapes2d.LABELS, **shapes3d.LABELS, **classify.LABELS, **classify_text.LABELS}
-TITLES: dict[AnyKind, str] = {
-    "image": "Shapes in 2D", "shape": "Shapes in 3D", "classifier": "Classify an image", "text": "Classify text",
-}  # fmt: skip
 SHOWN = 12  # classes
 MAX_CARD = 200_000  # characters of a README that are read
-LIBRARIES: dict[AnyKind, str] = {
-    "image": "affinevae", "shape": "affinevae", "classifier": "classifiers", "text": "textclf",
-}  # fmt: skip
-CLASSES = {"affinevae": "AffineVAE", "classifiers": "CompactCNN", "textclf": "TextClassifier"}
 
 
 # ---- train one ----
@@ -38,7 +33,7 @@ def form() -> list[dict[str, Any]]:
     """The kinds and their questions, for the page to draw."""
     return [
         {"kind": name, "title": kind.title, "fields": [_field(field) for field in kind.fields]}
-        for name, kind in KINDS.items()
+        for name, kind in ASKED.items()
     ]
 
 
@@ -64,14 +59,11 @@ def paces() -> list[Pace]:
 
 def entries(models: Models, at_home: bool) -> list[dict[str, str]]:
     """The models that a tab can show; to who sits at this machine also those that they opened."""
-    names: dict[AnyKind, list[str]] = {
-        "image": models.names("image"), "shape": models.names("shape"), "classifier": models.classifiers(),
-        "text": models.readers(),
-    }  # fmt: skip
+    names: dict[Kind, list[str]] = {kind: models.listed(kind) for kind in KINDS}
     for found in models.guests() if at_home else ():
         names[found.kind].append(found.name)
     return [
-        {"name": name, "label": LABELS.get(name, label(name)), "kind": TITLES[kind]}
+        {"name": name, "label": LABELS.get(name, label(name)), "kind": KINDS[kind].title}
         for kind, listed in names.items()
         for name in listed
     ]
@@ -91,21 +83,21 @@ def card(models: Models, name: object) -> dict[str, Any]:
         kind, facts = known(folder)
     if guest and models.policy.at_home:
         facts["Folder"] = str(folder)
-    library = LIBRARIES[kind]
-    program = f"{CLASSES[library]}.from_pretrained({as_arguments(str(name))})"
+    about = KINDS[kind]
+    program = f"{about.public}.from_pretrained({as_arguments(str(name))})"
     return {
         "name": str(name),
         "title": LABELS.get(str(name), label(str(name))),
         "facts": [fact for fact in facts.items() if fact[1]],
-        "tab": TABS[kind],
-        "go": f"Open in “{TITLES[kind]}”",
-        "python": f"from {library} import {CLASSES[library]}\n\nmodel = {program}",
+        "tab": about.tab,
+        "go": f"Open in “{about.title}”",
+        "python": f"from {about.library} import {about.public}\n\nmodel = {program}",
     }
 
 
-def known(folder: Path) -> tuple[AnyKind, dict[str, str]]:
+def known(folder: Path) -> tuple[Kind, dict[str, str]]:
     """What a folder's files say of its model; an empty text where they do not."""
-    kind, config = kind_of(folder), read_config(folder)[1]
+    kind, config = kind_in(folder), read_config(folder)[1]
     metrics, front = _metrics(folder), front_matter(folder)
     return kind, {
         "Kind": described(kind, config),
@@ -120,7 +112,7 @@ def known(folder: Path) -> tuple[AnyKind, dict[str, str]]:
     }
 
 
-def described(kind: AnyKind, config: Mapping[str, Any]) -> str:
+def described(kind: Kind, config: Mapping[str, Any]) -> str:
     """What a model is, in words."""
     if kind == "text":
         return f"text classifier: {config['layers']} layers, texts of up to {config['longest']} tokens"
@@ -154,7 +146,7 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def measurements(kind: AnyKind, metrics: Mapping[str, Any]) -> str:
+def measurements(kind: Kind, metrics: Mapping[str, Any]) -> str:
     """The numbers that count most for a kind, with n; empty where nobody measured."""
     test = _section(metrics, "test")
     n = _number(test.get("n"))

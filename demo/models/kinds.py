@@ -1,0 +1,31 @@
+"""The kinds of models that the page shows, and what goes with each: said once."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+ShapeKind = Literal["image", "shape"]
+Kind = Literal[ShapeKind, "classifier", "text"]
+
+
+class About(NamedTuple):
+    """A kind's tab, in links and as it is titled; the library and its class that load it; of how many dimensions."""
+
+    tab: str
+    title: str
+    library: str
+    public: str
+    dims: int = 0
+
+
+KINDS: dict[Kind, About] = {
+    "image": About("shapes2d", "Shapes in 2D", "affinevae", "AffineVAE", 2),
+    "shape": About("shapes3d", "Shapes in 3D", "affinevae", "AffineVAE", 3),
+    "classifier": About("classify", "Classify an image", "classifiers", "CompactCNN"),
+    "text": About("text", "Classify text", "textclf", "TextClassifier"),
+}
+
+
+def kind_of(library: str, dims: int = 0) -> Kind | None:
+    """The kind of a library's models; of shapes that of so many dimensions."""
+    return next((kind for kind, k in KINDS.items() if (k.library, k.dims) == (library, dims)), None)
