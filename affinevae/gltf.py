@@ -8,6 +8,7 @@ extension hides is read where the file holds it plainly as well; else it is refu
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Iterable
 from functools import cache
@@ -23,11 +24,11 @@ COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5
 WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 POINTS, INDICES = {5120, 5121, 5122, 5123, 5126}, {5121, 5123, 5125}
 TRIANGLES, STRIP, FAN = 4, 5, 6
-# Required ones that change nothing of a shape, by how their names begin.
-HARMLESS = (
-    "KHR_mesh_quantization", "KHR_node_visibility", "KHR_materials", "KHR_texture", "KHR_lights", "KHR_xmp",
-    "KHR_animation", "EXT_texture", "EXT_lights", "MSFT_texture", "FB_ngon", "KHR_audio", "VRM",
-)  # fmt: skip
+# Required ones that change nothing of a shape, by a word of their names.
+HARMLESS = re.compile(
+    "mesh_quantization|visibility|materials|texture|lights|xmp|animation|audio|interactivity|physics|metadata|features|"
+    "outline|articulations|techniques|ngon|VRM"
+)
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 DRACO = "KHR_draco_mesh_compression"
 INSTANCING = "EXT_mesh_gpu_instancing"
@@ -76,7 +77,7 @@ class File:
         self.gltf, self.binary, self.limits = gltf, binary, limits
         self.accessor = cache(self._accessor)  # a mesh under many nodes is read once
         for name in gltf.get("extensionsRequired", []):
-            if not str(name).startswith(HARMLESS):
+            if not HARMLESS.search(str(name)):
                 raise _needs(name)
         if any("uri" in _fields(buffer) for buffer in gltf.get("buffers", [])):
             raise MeshError("The GLB refers to other files; export it with everything in one GLB.")
@@ -261,7 +262,8 @@ def _chunks(data: bytes, limits: Limits) -> tuple[dict[str, Any], memoryview]:
         binary = memoryview(data)[28 + json_length : 28 + json_length + binary_length]
         if binary_kind != b"BIN\0" or len(binary) != binary_length:
             raise ValueError("cut")
-    return _fields(json.loads(data[20 : 20 + json_length], parse_constant=float)), binary
+    text = data[20 : 20 + json_length].rstrip(b"\0 ")  # spaces by the specification, zeros by some programs
+    return _fields(json.loads(text, parse_constant=float)), binary
 
 
 def _triangles(corners: Array, mode: int) -> Array:

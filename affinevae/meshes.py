@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from affinevae.gltf import parse_glb
-from affinevae.polygons import ANY_KIND, KINDS, Array, Limits, Mesh, MeshError, mesh_of, strips
+from affinevae.polygons import ANY_KIND, KINDS, Array, Limits, Mesh, MeshError, mesh_of, strips, unknown_kind
 
 GENEROUS = Limits()
 MAX_HEADER = 100_000  # bytes of a PLY
@@ -37,15 +37,15 @@ def parse_mesh(data: bytes, kind: str, limits: Limits = GENEROUS) -> Mesh:
         MeshError: another kind of file, damaged, too large, without faces, or with something that is not read.
     """
     if kind not in KINDS:
-        named = ", ".join(KINDS).upper()
-        raise MeshError(f"A mesh must be one of {named}, not {kind.upper() or 'unnamed'}; export a GLB.")
+        raise unknown_kind(kind)
     if not data:
         raise MeshError(f"The file is empty; give {ANY_KIND}.")
     for start, sentence in STRANGERS:
         if start.match(data):
             raise MeshError(sentence)
     try:
-        mesh = READERS[kind](data, limits)
+        with np.errstate(all="ignore"):  # what is not finite is refused when the mesh is filled
+            mesh = READERS[kind](data, limits)
     except MeshError:
         raise
     except PARSING_ERRORS as error:
@@ -70,7 +70,7 @@ def _read_obj(data: bytes, limits: Limits) -> Mesh:
     if "\0" in text:
         raise _stranger("obj", data)
     text = re.sub(r"\\[ \t]*\n", " ", text)
-    text = re.sub(r"(^|(?<=[ \t]))#.*|/[^ \t\n]*", "", text, flags=re.MULTILINE)
+    text = re.sub(r"(^|(?<=[ \t\d]))#.*|/[^ \t\n]*", "", text, flags=re.MULTILINE)
     text = re.sub(r"[ \t]+", " ", text)
     points = re.findall(r"^ ?v (.*)", text, re.MULTILINE)
     lines = re.findall(r"^ ?fo? (.*)", text, re.MULTILINE)
@@ -122,12 +122,13 @@ def _read_off(data: bytes, limits: Limits) -> Mesh:
     lines = [line for line in text[head.end() :].split("\n") if line.strip()]
     points, faces = (_count(word) for word in lines[0].split()[:2])
     limits.check(points, faces)
-    if points + faces != len(lines) - 1:
+    over = [line for line in lines[1 + points + faces :] if FACE.match(line)]
+    if points + faces > len(lines) - 1 or over:
         raise MeshError(
             f"The OFF is damaged or incomplete: it says {points:,} points and {faces:,} faces, a line each, and has "
             f"{len(lines) - 1:,} lines; export it again."
         )
-    written = lines[1 + points :]
+    written = lines[1 + points : 1 + points + faces]
     spans = ((1, _count(line.split(None, 1)[0])) for line in written)
     polygons = [corners for corners, _ in _polygons(written, spans, points, limits)]
     return mesh_of(_points(lines[1 : 1 + points]), polygons, limits)
@@ -369,6 +370,7 @@ def _damaged(kind: str) -> MeshError:
 READERS: dict[str, Callable[[bytes, Limits], Mesh]] = dict(
     zip(KINDS, (_read_glb, _read_obj, _read_stl, _read_off, _read_ply), strict=True)
 )
+FACE = re.compile(r"\s*\d+(\s+\d+){3}")  # of an OFF
 SURFACES = ("face", "tristrips")
 ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
 WHOLE = {

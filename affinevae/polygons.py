@@ -23,6 +23,13 @@ class MeshError(ValueError):
     """What is wrong with a mesh or a grid, in one plain sentence."""
 
 
+def unknown_kind(kind: str) -> MeshError:
+    """What a file of another suffix is told."""
+    return MeshError(
+        f"A mesh must be one of {', '.join(KINDS).upper()}, not {kind.upper() or 'unnamed'}; export a GLB."
+    )
+
+
 class Mesh(NamedTuple):
     """A soup of triangles: ``vertices`` (n, 3) float64 and ``faces`` (m, 3) int64, which are rows of them."""
 
@@ -77,7 +84,7 @@ def triangulate(points: Array, corners: Array) -> Array:
     if count <= 3:
         return corners if count == 3 else np.zeros((0, 3), np.int64)
     fans = np.stack([corners[:, [0, i, i + 1]] for i in range(1, count - 1)], 1)
-    with np.errstate(all="ignore"):  # what is not finite is refused when the mesh is filled
+    with np.errstate(all="ignore"):  # points may all be one, or not finite
         spokes = points[corners[:, 1:]] - points[corners[:, :1]]
         spokes /= np.abs(spokes).max((1, 2), keepdims=True)  # squares of 1e200 overflow
         areas = np.cross(spokes[:, :-1], spokes[:, 1:])

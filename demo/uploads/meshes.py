@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from affinevae.polygons import ANY_KIND, KINDS
+from affinevae.polygons import ANY_KIND, KINDS, unknown_kind
 from demo.uploads import mesh_parent
 from demo.uploads.files import MAX_BYTES, read_file
 from demo.uploads.mesh_child import LIMITS
@@ -34,8 +34,7 @@ def read_shape_file(path: str | os.PathLike[str], size: int) -> Tensor:
     data = read_file(path, "mesh", MESH_LIMITS)
     kind = os.path.splitext(path)[1][1:].lower()
     if kind not in KINDS:
-        hint = "of glTF only the binary form can be read, so export a GLB" if kind == "gltf" else "send that"
-        raise UploadError(f"A mesh must be {ANY_KIND} by its name; {hint}.")
+        raise UploadError(str(unknown_kind(kind)))
     if not data:
         raise UploadError(f"The file is empty; give {ANY_KIND}.")
     cells = np.frombuffer(_in_child(data, kind, size, size**3), bool).astype(np.float32)

@@ -364,6 +364,13 @@ def strip(triangles: Array) -> list[int]:
     return [corner for a, b, c in triangles.tolist() for corner in (a, a, b, c, c)]
 
 
+def filled(data: bytes, rest: bytes) -> bytes:
+    """A GLB with something behind its JSON."""
+    end = 20 + struct.unpack_from("<I", data, 12)[0]
+    head = struct.pack("<4sIII", b"glTF", 2, len(data) + len(rest), end - 20 + len(rest))
+    return head + data[16:end] + rest + data[end:]
+
+
 QUARTER = [0, 0.5**0.5, 0, 0.5**0.5]  # about y
 NESTED = [  # three quarter turns and one, about y; a scale, and its inverse; shifts that do not matter
     {"children": [1], "translation": [5, 6, 7], "scale": [2, 2, 2]},
@@ -388,6 +395,7 @@ READ: dict[str, Write] = {
     "tabs and spaces.obj": lambda s: obj(s).replace("f ", " f\t").replace("v ", "\tv   ").replace("\n", " \n"),
     "continued.obj": lambda s: obj(s).replace("f ", "f \\\n", 2).replace(" 3", " \\\r\n3"),
     "comments.obj": lambda s: "# f 1 2 3\n" + obj(s).replace("\n", " # v 9 9 9\n", 4),
+    "comments behind.obj": lambda s: obj(s).replace("\n", "# v 9 9 9\n"),
     "Latin-1.obj": lambda s: "o Stück Größe\n".encode("latin-1") + obj(s).encode(),
     "UTF-8.obj": lambda s: "o Stück 椅子\n".encode() + obj(s).encode(),
     "byte order mark.obj": lambda s: b"\xef\xbb\xbf" + obj(s).encode(),
@@ -404,6 +412,7 @@ READ: dict[str, Write] = {
     "all.off": lambda s: off(s, "STCNOFF\n{} {} 0\n", " 0 0 1 1 1 1 1 0 0"),
     "small letters.off": lambda s: off(s, "off\n{} {} 0\n"),
     "comments.off": lambda s: "# by hand: café\n" + off(s, "OFF # 8 6\n\n# here\n{} {} 0 # counts\n", "  # a", " # b"),
+    "lines after it.off": lambda s: off(s) + "end\n1 2\n",
     "lines end in CR LF.off": lambda s: off(s).replace("\n", "\r\n"),
     "byte order mark.off": lambda s: b"\xef\xbb\xbf" + off(s).encode(),
     "text.stl": stl_text,
@@ -476,6 +485,7 @@ READ: dict[str, Write] = {
     "morphed by the node.glb": lambda s: glb_morphed(s, "node"),
     "skinned.glb": glb_skinned,
     "longer than it says.glb": lambda s: glb(s) + b"rest",
+    "filled up with zeros.glb": lambda s: filled(glb(s), b"\0\0\0\0"),
 }  # fmt: skip
 
 

@@ -432,8 +432,8 @@ def test_files_are_refused_before_a_process_starts(tmp_path: Path, monkeypatch: 
     refused(tmp_path, "not a file")
     refused(saved(tmp_path, "empty.glb", b""), "empty")
     refused(saved(tmp_path, "shape.gltf", b"{}"), "export a GLB")
-    refused(saved(tmp_path, "shape.3mf", b"PK\3\4"), "by its name")
-    refused(saved(tmp_path, "shape", BALL_GLB), "by its name")
+    refused(saved(tmp_path, "shape.3mf", b"PK\3\4"), "not 3MF; export a GLB")
+    refused(saved(tmp_path, "shape", BALL_GLB), "not unnamed")
     with open(tmp_path / "sparse.stl", "wb") as file:
         file.truncate(10**10)
     assert "500,000 faces" in refused(tmp_path / "sparse.stl", "10000.0 MB")
