@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 KINDS = ".csv, .tsv, .jsonl or .json (each also as .gz), .xlsx or .parquet"
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 SAMPLE_ROWS, SAMPLE = 200, 1_000_000  # rows and characters from which the delimiter is told
+ROW = '{"text": "...", "label": "..."}'  # as it is to be written in JSON
 DEPTH = 4  # of JSON objects in objects that become columns "outer.inner"
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -504,12 +505,15 @@ def _records(text: str, skipped: int, way: Quoting, name: str, where: str) -> It
     except csv.Error as error:
         start, end = line + 1 + skipped, reader.line_num + skipped
         if "end of data" in str(error):
-            said = f"the quote that opens on line {start:,} is never closed"
+            said, remedy = f"the quote that opens on line {start:,} is never closed", "close it"
         elif end > start:
-            said = f"the quote that opens on line {start:,} closes within a field on line {end:,}"
+            said, remedy = (
+                f"the quote that opens on line {start:,} closes within a field on line {end:,}",
+                "close it",
+            )
         else:
-            said = f"a quote on line {start:,} stands within a field and is not doubled"
-        raise _Quotes(f"{name} is not a table: {said} ({where})") from error
+            said, remedy = f"a quote on line {start:,} stands within a field", "close fields where they end"
+        raise _Quotes(f"{name}: {said} ({where}): {remedy}, and write quotes within a text twice") from error
 
 
 # ---- names of columns ----
@@ -583,7 +587,9 @@ def _values(text: str, name: str) -> list[tuple[int, Any]]:
         try:
             value, place = decoder.raw_decode(text, place)
         except json.JSONDecodeError as error:
-            raise DataError(f"{name} is not JSON on line {error.lineno:,}: {error.msg.lower()}") from error
+            lines = f"line {line:,}" if error.lineno == line else f"lines {line:,} to {error.lineno:,}"
+            said = f"{error.msg[:1].lower()}{error.msg[1:]}; write {ROW} for each row"
+            raise DataError(f"{name} is not JSON on {lines}: {said}") from error
         except ValueError as error:  # a whole number of thousands of digits
             raise DataError(f"{name} is not JSON on line {line:,}: {sentence(error)}") from error
         found.append((line, value))
@@ -615,7 +621,7 @@ def _records_of(values: list[tuple[int, Any]], name: str) -> list[tuple[int, Map
         if not isinstance(row, dict):
             raise DataError(
                 f"{name}: value {place:,} (line {line:,}) is {shown(json.dumps(row), 30)}, not an object: "
-                'write {"text": "...", "label": "..."} for each row'
+                f"write {ROW} for each row"
             )
     return values
 
@@ -626,9 +632,9 @@ def _turned(columns: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     lengths = {key: len(values) for key, values in lists.items()}
     if len(set(lengths.values())) > 1:
         short, long = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
+        few = f"{shown(short)} has {counted(lengths[short], 'value')}"
         raise DataError(
-            f"{name}: its column {shown(short)} has {lengths[short]:,} values but {shown(long)} has {lengths[long]:,}: "
-            "give each column a value in each row"
+            f"{name}: its column {few}, {shown(long)} {lengths[long]:,}: give each column a value in each row"
         )
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 

@@ -35,10 +35,11 @@ from training.tables import (
 
 TEXT_COLUMNS = (
     "text", "sentence", "review", "content", "description", "comment", "document", "body", "question", "message",
-    "tweet", "review text", "reviewtext",
+    "tweet", "reviewtext",
 )  # fmt: skip
 LABEL_COLUMNS = (
-    "label", "labels", "class", "category", "target", "sentiment", "topic", "coarse label", "class index", "rating",
+    "label", "labels", "class", "category", "target", "sentiment", "topic", "coarselabel", "labeltext", "classindex",
+    "rating",
 )  # fmt: skip
 SPLIT_COLUMN = "split"
 SUFFIXES = (
@@ -156,9 +157,9 @@ def _of_table(
     table: TableFile, name: str, text: tuple[str, ...], label: str | None, part: int | None = None
 ) -> Rows:
     frame, columns = table.frame, list(table.frame.columns)
-    headless = _headless(table, name)
-    texts = text_columns(columns, text, name, headless or table.where)
-    column = label_column(columns, label, name, headless or table.where)
+    advice = _advice(table)
+    texts = text_columns(columns, text, name, advice)
+    column = label_column(columns, label, name, advice)
     labels, notes = spelled(frame[column], f"{name} (column {column})")
     parts = [c for c in columns if normal(c) == SPLIT_COLUMN and c not in (*texts, column)]
     codes = [TRAIN if part is None else part] * len(frame)
@@ -186,8 +187,8 @@ def _codes(words: Sequence[str], name: str) -> list[int]:
 
 
 def normal(column: str) -> str:
-    """A column's name without what people write in different ways: capitals, space and underscores."""
-    return " ".join(re.sub(r"[\s_\-]+", " ", column.strip("\ufeff")).casefold().split())
+    """A column's name without what people write in different ways: capitals, space, underscores and marks."""
+    return "".join(letter for letter in column.casefold() if letter.isalnum())
 
 
 def usual_column(columns: Sequence[str], usual: Sequence[str]) -> str | None:
@@ -196,18 +197,30 @@ def usual_column(columns: Sequence[str], usual: Sequence[str]) -> str | None:
     return next((there[name] for name in usual if name in there), None)
 
 
-def text_columns(columns: Sequence[str], wanted: Sequence[str], name: str, said: str = "") -> tuple[str, ...]:
-    """The columns to read the text from; ``DataError`` names those there are. ``said``: what else to say then."""
+def text_columns(
+    columns: Sequence[str], wanted: Sequence[str], name: str, advice: str = ""
+) -> tuple[str, ...]:
+    """The columns to read the text from.
+
+    Args:
+        columns: those there are.
+        wanted: their names; the first usual one that is there if empty.
+        name: of the table, for sentences.
+        advice: how a refusal goes on; without it, it lists the columns.
+
+    Raises:
+        DataError: one of them is not there, or there twice.
+    """
     if not wanted:
         found = usual_column(columns, TEXT_COLUMNS)
-        return (_required(columns, found, "text", "text", name, said),)
-    return tuple(_required(columns, _as_there(columns, c), c, "text", name, said) for c in wanted)
+        return (_required(columns, found, "text", "text", name, advice),)
+    return tuple(_required(columns, _as_there(columns, c), c, "text", name, advice) for c in wanted)
 
 
-def label_column(columns: Sequence[str], wanted: str | None, name: str, said: str = "") -> str:
-    """The column of the label; ``DataError`` names those there are. ``said``: what else to say then."""
+def label_column(columns: Sequence[str], wanted: str | None, name: str, advice: str = "") -> str:
+    """The column of the label; arguments and errors as for :func:`text_columns`."""
     found = usual_column(columns, LABEL_COLUMNS) if wanted is None else _as_there(columns, wanted)
-    return _required(columns, found, wanted or "label", "label", name, said)
+    return _required(columns, found, wanted or "label", "label", name, advice)
 
 
 def _as_there(columns: Sequence[str], wanted: str) -> str | None:
@@ -215,30 +228,33 @@ def _as_there(columns: Sequence[str], wanted: str) -> str | None:
 
 
 def _required(
-    columns: Sequence[str], found: str | None, wanted: str, option: str, name: str, said: str
+    columns: Sequence[str], found: str | None, wanted: str, option: str, name: str, advice: str
 ) -> str:
     if found is None:
-        if len(columns) == 1:
-            said = f"only one column, are they divided by a comma, semicolon, tab or pipe? {said}"
-        there = listed([c if len(c) <= 30 else f"{c[:29]}…" for c in columns], 8)
-        more = f"{said}; " if said else ""
-        raise DataError(
-            f"{name} has no column {wanted!r} ({more}its columns are {there}): name it with --{option}-column"
-        )
+        advice = advice or f" (its columns are {_short(columns)}): name it with OPTION"
+        raise DataError(f"{name} has no column {wanted!r}{advice.replace('OPTION', f'--{option}-column')}")
     if repeated_name(found) in columns:
         raise DataError(f"{name} has several columns {found!r}: give all but one of them another name")
     return found
 
 
-def _headless(table: TableFile, name: str) -> str:
-    """What to say where the first row looks like a text and its label, and not like names."""
-    columns = [c for c in table.frame.columns if c]
+def _short(columns: Sequence[str]) -> str:
+    return listed([c if len(c) <= 30 else f"{c[:29]}…" for c in columns], 8)
+
+
+def _advice(table: TableFile) -> str:
+    """How to go on where a column is not there: no header row, another delimiter, or simply another name."""
+    columns, where = [c for c in table.frame.columns if c], f"{table.where}; " if table.where else ""
+    if len(columns) == 1 and where:
+        return (
+            f", only {_short(columns)} ({table.where}): divide columns by commas, semicolons, tabs or pipes"
+        )
     again = any(c in set(table.frame[c][:1000]) for c in columns if len(c) < 30)
     numbers = any(re.fullmatch(r"-?\d+(\.\d+)?", c) for c in columns)
     sentences = any(len(c) > 60 or len(c.split()) > 5 for c in columns)
     if again or numbers or sentences:
-        return f"no header row? the first line should be names such as text,label; {table.where}".rstrip("; ")
-    return ""
+        return f" and no header row, it seems ({where}it begins {_short(columns)}): add a first line such as text,label"
+    return f" ({where}its columns are {_short(columns)}): name it with OPTION"
 
 
 # ---- folders and archives ----

@@ -201,11 +201,18 @@ def _classes(
     words = in_order({row.label for row in rows})
     if not words:
         why = ", ".join(f"{len(gone):,} with {reason}" for reason, gone in left_out.items())
+        remedy = (
+            "name other columns with --text-column and --label-column"
+            if found.what == "rows"
+            else "fill them"
+        )
         raise DataError(
-            f"{name} has no usable rows, read as {found.layout}: of {len(found.rows):,} there are {why}"
+            f"{name} has no usable {found.what}, read as {found.layout}: of {len(found.rows):,}, {why}; {remedy}"
         )
     if len(words) < 2:
-        raise DataError(f"{name} has one class only ({shown(words[0])}, {len(rows):,} rows): two are needed")
+        raise DataError(
+            f"{name} has one class only ({shown(words[0])}, {counted(len(rows), 'text')}): two are needed"
+        )
     if len(words) > MAX_CLASSES or (len(words) > 20 and len(words) > len(rows) // 2):
         raise DataError(
             f"{name} has {len(words):,} different labels for {len(rows):,} texts, such as {listed(words, 3)}: is it "

@@ -339,8 +339,8 @@ KINDS = {
         _examples("meshes", 2000), TURNS, GROUP_3D, _latents(16), _epochs(30), HARDWARE, _name("my-shapes"),
     ), _meshes),
     "texts": Kind("Labelled texts", (
-        _where("reviews.csv", "A .csv or .parquet table, a folder of .txt in class folders, or OWNER/NAME of a data "
-               "set on the Hub."),
+        _where("reviews.csv", "A table (.csv, .tsv, .jsonl, .xlsx, .parquet), a folder of .txt in class folders, or "
+               "OWNER/NAME of a data set on the Hub."),
         Field("text_column", "Column of the text", "", optional=True),
         Field("label_column", "Column of the label", "", optional=True),
         _examples("texts", 5000), LENGTH,

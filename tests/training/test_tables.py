@@ -204,7 +204,7 @@ def test_what_has_one_meaning_is_read_and_said(tmp_path, content, rows, said):
         ("a.jsonl", '{"text": "a"}\n{"text" "b"}\n', "a.jsonl is not JSON on line 2: expecting ':'"),
         ("a.jsonl", '{"text": "a"}\n\n# done\n', "not JSON on line 3"),
         ("a.jsonl", '{"text": "a"}\n"b"\n', "value 2 .line 2. is .* not an object"),
-        ("a.json", '{"text": ["a", "b"], "label": ["x"]}', "its column 'label' has 1 values but 'text' has 2"),
+        ("a.json", '{"text": ["a", "b"], "label": ["x"]}', "its column 'label' has 1 value, 'text' 2"),
         ("a.json", "[" * 100_000, "nested too deeply"),
         ("a.json", "[1, 2]", "value 1 .line 1. is '1', not an object"),
         ("a.json", '{"text": ' + "9" * 5000 + "}", "not JSON on line 1"),

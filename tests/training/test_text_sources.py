@@ -99,7 +99,7 @@ def test_folders_and_archives_are_read_as_people_keep_them(tmp_path, files, part
         ({"a.csv": rows("t"), "b.csv": rows("u")}, "holds 2 tables .a.csv, b.csv., none of them named train"),
         ({"train.csv": rows("t"), "train.jsonl": "{}"}, "holds train.csv, train.jsonl for one part"),
         ({"test.csv": rows("t"), "val.csv": rows("u")}, "none of them named train"),
-        (texts(classes=("pos",)), "set has one class only .'pos', 20 rows.: two are needed"),
+        (texts(classes=("pos",)), "set has one class only .'pos', 20 texts.: two are needed"),
         ({**texts("train/"), **texts("test/", classes=("other",))}, "classes that no training text has: other"),
     ],
 )  # fmt: skip
@@ -160,15 +160,15 @@ def test_usual_names_of_columns_are_known_in_any_case(tmp_path, header, columns)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (rows("t").partition("\n")[2], r"no header row\? .*delimiter comma, encoding UTF-8"),
+        (rows("t").partition("\n")[2], "no header row, it seems .delimiter comma, encoding UTF-8; it begins text|t 0"),
         (rows("t", header="tweetie,polarity"), "its columns are tweetie, polarity.: name it with --text-column"),
         (rows("t", header="text,polarity"), "its columns are text, polarity.: name it with --label-column"),
-        (rows("t").replace(",", "::"), "only one column, are they divided by a comma"),
+        (rows("t").replace(",", "::"), "only text::label .*divide columns by commas"),
         (rows("t", header="text,label,text").replace(" ", ","), "has several columns 'text'"),
         ("text,label\n" + "\n".join(f"t{i},{('a;b', 'a', 'b')[i % 3]}" for i in range(9)),
          "several labels, such as 'a;b'"),
-        ("text,label\n" + "\n".join(f"t{i}," for i in range(9)), "no usable rows.*of 9 there are 9 with no label"),
-        (rows("t", classes=("x",)), "one class only .'x', 30 rows.: two are needed"),
+        ("text,label\n" + "\n".join(f"t{i}," for i in range(9)), "no usable rows.*of 9, 9 with no label"),
+        (rows("t", classes=("x",)), "one class only .'x', 30 texts.: two are needed"),
         ("text,label,split\na,x,train\nb,y,\n", "no split in row 2: write one of train"),
         ("text,label,split\na,x,train\nb,y,tset\n", "unknown split 'tset' in row 2"),
     ],
