@@ -120,7 +120,10 @@ OTHERS = {
     ".xls": "save this old Excel workbook as .xlsx or CSV",
     ".xlsb": "save this binary Excel workbook as .xlsx or CSV",
     ".ods": "save this spreadsheet as .xlsx or CSV",
-    ".zip": "unpack this archive and give the table in it",
+    **dict.fromkeys(
+        (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"),
+        "unpack this archive and give what is in it",
+    ),
     ".pkl": "a pickle can run programs when it is opened, so save the table as .csv or .parquet",
     ".pickle": "a pickle can run programs when it is opened, so save the table as .csv or .parquet",
 }
@@ -295,7 +298,8 @@ def _read_separated(path: Path, numbers: str | None, limits: Limits) -> TableFil
         ) from error
     frame = frame.fillna(dict.fromkeys(words, "") if wanted else "")
     if shape.repeated:
-        frame = frame[~frame.apply(lambda row: [str(c).strip() for c in row] == shape.header, axis=1)]
+        again = frame.apply(lambda column: column.astype(str).str.strip()) == shape.header
+        frame = frame[~again.all(axis=1)]
     notes = [*found.notes, *shape.notes]
     if delimiter != ",":
         notes.insert(0, f"columns are separated by {DELIMITERS[delimiter]}s")

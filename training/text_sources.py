@@ -5,6 +5,7 @@ Every reader gives ``Rows``: texts with their labels and parts, and what there i
 
 from __future__ import annotations
 
+import difflib
 import re
 import tempfile
 import zipfile
@@ -55,6 +56,11 @@ OTHERS = {
     ),
     **dict.fromkeys((".zip", ".gz", ".tar", ".tgz", ".rar", ".7z"), "archives inside folders, unpack them"),
 }
+# Of the files beside class folders, those that are about the data; and folders of texts that nobody has labelled
+ABOUT = re.compile(
+    r"(readme|licen[cs]e|notice|copying|authors|citation|changelog|requirements|urls)\b|urls_", re.I
+)
+UNLABELLED = {"unsup", "unsupervised", "unlabeled", "unlabelled"}
 
 
 @dataclass(frozen=True)
@@ -138,11 +144,20 @@ def find(data: str, text: tuple[str, ...], label: str | None) -> tuple[Rows, str
     if data in KNOWN or re.fullmatch(r"\w[\w.-]*/[\w.-]+", data) and not named:
         return read_hub(data, text, label)
     if "/" in data or named:
-        raise DataError(f"there is no file or folder {data}: check the path, from {Path.cwd().name}/ on")
+        raise DataError(
+            f"there is no file or folder {data}{_near(path)}: give its path from the folder that you are in"
+        )
     raise DataError(
         f"unknown data set {shown(data)}: give one of {', '.join(KNOWN)}, a Hub data set OWNER/NAME, a table "
         "(.csv, .tsv, .jsonl, .json, .xlsx, .parquet) or a folder of texts"
     )
+
+
+def _near(path: Path) -> str:
+    """The file that was meant, perhaps."""
+    there = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = difflib.get_close_matches(path.name, there, 1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 # ---- tables ----
@@ -293,6 +308,7 @@ def read_folder(path: Path, where: str, text: tuple[str, ...], label: str | None
 
 
 def _of_files(path: Path, where: str, names: Sequence[str], suffixes: Sequence[str]) -> Rows:
+    names, beside = _without_papers(names)
     layout = read_layout(names, suffixes, "texts", where=where, others=OTHERS)
     if any(file.label is None for file in layout.files):
         raise DataError(
@@ -315,8 +331,31 @@ def _of_files(path: Path, where: str, names: Sequence[str], suffixes: Sequence[s
         notes.append(
             f"{counted(len(unusual), 'text')} not in UTF-8, read as UTF-16 or Windows-1252 ({listed(unusual, 3)})"
         )
-    return Rows(rows, in_order({row.label for row in rows}), "files", layout.layout, layout.left_out, tuple(notes),
-                [file.name for file in layout.files], cleaned)  # fmt: skip
+    return Rows(
+        rows,
+        in_order({row.label for row in rows}),
+        what="files",
+        layout=layout.layout,
+        left_out={**layout.left_out, **beside},
+        notes=tuple(notes),
+        names=[file.name for file in layout.files],
+        cleaned=cleaned,
+    )
+
+
+def _without_papers(names: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Names without a README beside class folders and without unlabelled texts; reason -> those."""
+    parents = {parent for name in names for parent in PurePosixPath(name).parents[1:]}
+    kept, beside = list[str](), defaultdict[str, list[str]](list)
+    for name in names:
+        path = PurePosixPath(name)
+        if path.parent in parents and ABOUT.match(path.name):
+            beside["about the data, by their names"].append(name)
+        elif UNLABELLED & {part.casefold() for part in path.parts[:-1]}:
+            beside["without labels, by their folder's name"].append(name)
+        else:
+            kept.append(name)
+    return kept, dict(beside)
 
 
 def _fault(error: DataError | OSError) -> str:

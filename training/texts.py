@@ -174,6 +174,8 @@ def _report(
     said = (*found.notes, *notes)
     if alone := [shown(c) for c in names if sum(part.get(c, 0) for part in counts.values()) == 1]:
         said += (f"{listed(alone, 5)} with one text: kept to train on, so it is not tested",)
+    if unseen := [shown(c) for c in names if c not in train]:
+        said += (f"no training texts of {listed(unseen, 5)}: a model never answers what it has not seen",)
     rare, often = (pick(train, key=train.__getitem__) for pick in (min, max))
     if train[often] >= IMBALANCED * train[rare]:
         ratio = f"{train[often]:,} of {shown(often)} but {train[rare]:,} of {shown(rare)}"

@@ -51,6 +51,11 @@ def sizes(data):
         ({**texts(), "neg/.ipynb_checkpoints/00.txt": "x", "neg/._0.txt": "x", "__MACOSX/neg/0.txt": "x"}, (32, 4, 4),
          "3 left out: hidden"),
         ({**texts(), "neg/a.pdf": "%PDF", "README.md": "about"}, (32, 4, 4), "1 left out: not plain text"),
+        ({**texts("train/"), **texts("test/", 5), "README.txt": "x", "train/urls_pos.txt": "x"}, (36, 4, 10),
+         "2 left out: about the data, by their names (README.txt, train/urls_pos.txt)"),
+        ({**texts("train/"), **texts("test/", 5), "train/unsup/0.txt": "x"}, (36, 4, 10),
+         "1 left out: without labels, by their folder's name (train/unsup/0.txt)"),
+        ({**texts(), "neg/readme.txt": "a review that is called so"}, (33, 4, 4), "41 files found, 41 read"),
         ({**texts(), "neg/empty.txt": "", "neg/blank.txt": " \n"}, (32, 4, 4),
          "2 left out: no text (neg/blank.txt, neg/empty.txt)"),
         ({**texts(), "neg/again.txt": "neg text  0"}, (32, 4, 4),
@@ -198,3 +203,15 @@ def test_facts_for_the_metrics_hold_numbers_and_no_names_of_files(tmp_path):
     assert facts["left_out"] == {"no text": 1}
     assert facts["classes"]["train"] == {"neg": 16, "pos": 16}
     assert "secret" not in json.dumps(facts)
+
+
+def test_a_class_without_texts_is_said(tmp_path):
+    place = lay(tmp_path, {"a.csv": rows("t")})
+    report = load_texts(f"{place}/a.csv", classes=("neg", "pos", "other")).report
+    assert report.notes[-1].startswith("no training texts of 'other'")
+
+
+def test_a_path_that_is_not_there_says_what_is(tmp_path):
+    place = lay(tmp_path, {"reviews.csv": rows("t")})
+    with pytest.raises(DataError, match=r"no file or folder .*/reviws.csv \(did you mean reviews.csv\?\)"):
+        load_texts(f"{place}/reviws.csv")
