@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,6 +34,7 @@ from demo.shapes.steering import (
 )
 from demo.shapes3d import examples
 from demo.uploads.values import UploadError, read_choice, read_integer, read_number, read_numbers
+from weights.kept import kept_with_first
 
 TURNS = ("yaw", "pitch", "roll")
 STYLES = ("surface", "blocks")
@@ -103,7 +103,7 @@ def _turns(model: AffineVAE) -> int:
 # ---- where a scene comes from ----
 
 
-@lru_cache(maxsize=8)
+@kept_with_first(8)
 def order(loaded: Loaded) -> tuple[int, ...]:
     """Latents, those that matter most first: the same for every object, so that no slider changes its place."""
     middle = torch.zeros(1, loaded.model.config.latent_dim)
@@ -139,7 +139,7 @@ def from_seed(loaded: Loaded, seed: int, **kept: Any) -> Scene:
     return look_at(loaded, "sample", decoded(loaded.model, random_point(loaded, seed)), seed=seed, **kept)
 
 
-@lru_cache(maxsize=8)
+@kept_with_first(8)
 def opening(loaded: Loaded) -> Scene:
     """What the tab opens with: one example to look at, another one pinned; without examples two samples."""
     if len(examples.names()) > 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from demo.shapes.steering import NO_PIN, REACH, Point
 from demo.shapes3d import examples
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.scene import Look, Scene
+from weights.kept import kept_with_first
 
 STRIP, STRIP_SIDE = 5, 48  # pictures over a slider's range, and their pixels
 THUMBNAIL = 72
@@ -84,7 +84,7 @@ def still(grid: Tensor, look: Look, side: int) -> str:
     return png(render(grid, side, camera, look.level)[0])
 
 
-@lru_cache(maxsize=8)
+@kept_with_first(8)
 def thumbnails(loaded: Loaded) -> list[dict[str, str]]:
     """The examples, as they are before they are turned."""
     size, upright = loaded.model.config.size[0], tuple(map(tuple, np.eye(3).tolist()))
@@ -102,7 +102,7 @@ def walk(scene: Scene, loaded: Loaded, level: float) -> dict[str, Any]:
     return _walk(loaded, scene.pinned, scene.now, level)
 
 
-@lru_cache(maxsize=8)
+@kept_with_first(8)
 def _walk(loaded: Loaded, pinned: Point, now: Point, level: float) -> dict[str, Any]:
     ends = scenes.tensors(loaded.model, pinned), scenes.tensors(loaded.model, now)
     grids = walk_grid(loaded.model, *ends, ROWS, COLUMNS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from demo.shapes3d import scene as scene3d
 from demo.shapes3d import tab as shapes3d
 from demo.shapes3d.views import still
 from demo.text import tab as classify_text
+from weights.kept import kept_with_first
 
 ANGLES = torch.tensor([0.0, 0.9, 2.0, 3.3, 4.7])  # radians; uneven, as orientations come
 OBJECTS = (0, 1, 2)  # examples in 3D
@@ -31,7 +31,7 @@ def digit(models: Models) -> dict[str, Any]:
     return _digit(models.get(shapes2d.FIRST, "image"))
 
 
-@lru_cache(maxsize=2)
+@kept_with_first(1)
 def _digit(loaded: Loaded) -> dict[str, Any]:
     turned = turn_images(scene.from_example(loaded, 0).image, ANGLES)
     code = loaded.model.encode(turned)
@@ -47,7 +47,7 @@ def furniture(models: Models) -> dict[str, Any]:
     return _furniture(models.get(shapes3d.FIRST, "shape"))
 
 
-@lru_cache(maxsize=2)
+@kept_with_first(1)
 def _furniture(loaded: Loaded) -> dict[str, Any]:
     seen = [scene3d.from_example(loaded, i) for i in OBJECTS if i < len(examples3d.names())]
     if not seen:
@@ -75,7 +75,7 @@ def kernels(models: Models) -> dict[str, Any]:
     return _kernels(models.classifier(classify.FIRST))
 
 
-@lru_cache(maxsize=2)
+@kept_with_first(1)
 def _kernels(loaded: Classifier) -> dict[str, Any]:
     compact, dense = loaded.compact, loaded.dense
     if dense is None:
@@ -98,7 +98,7 @@ def text(models: Models) -> dict[str, Any]:
     return _text(models.reader(classify_text.FIRST))
 
 
-@lru_cache(maxsize=2)
+@kept_with_first(1)
 def _text(loaded: Reader) -> dict[str, Any]:
     stops = [loaded.full, loaded.stop(USUAL)]
     layers = loaded.model.config.layers

@@ -175,14 +175,15 @@ class Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.server.large[value["oid"]]
-        commit = repo.add(files, match[3])
-        self._json(
-            {
-                "commitUrl": f"{self.server.url}/{match[1]}/commit/{commit}",
-                "commitOid": commit,
-                "success": True,
-            }
-        )
+            elif line["key"] == "deletedFile":
+                del files[value["path"]]
+            elif line["key"] == "header":
+                repo.messages.append((value["summary"], value["description"]))
+        as_pull = "create_pr=1" in self.path
+        commit = repo.add(files, "refs/pr/1" if as_pull else match[3])
+        address = f"{self.server.url}/{match[1]}"
+        made = {"commitUrl": f"{address}/commit/{commit}", "commitOid": commit, "success": True}
+        self._json({**made, "pullRequestUrl": f"{address}/discussions/1"} if as_pull else made)
 
 
 EMPTY = "0" * 40
@@ -194,6 +195,7 @@ class Repo:
     refs: dict[str, str] = field(default_factory=dict)
     private: bool = False
     gated: bool = False
+    messages: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, files: dict[str, bytes], ref: str) -> str:
         """Make the files a new commit of a branch; its hash."""
