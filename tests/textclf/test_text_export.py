@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from pathlib import Path
 
 import onnx
@@ -108,6 +110,18 @@ def test_auto_takes_the_graph_where_there_is_one(tmp_path: Path) -> None:
     torch.nn.init.zeros_(loaded.head.weight)  # the graph still has the weights of the file
     assert torch.allclose(loaded.predict(["good bad"], "balanced"), before, atol=1e-4)
     assert loaded.predict(["good bad"], "balanced", "torch")[0, 0] == 0.5
+
+
+def test_sessions_go_with_their_model(tmp_path: Path) -> None:
+    loaded = saved(tmp_path / "m")
+    export(loaded, tmp_path / "m", ["balanced"], ["float32"])
+    loaded.predict(["good bad"], "balanced", "onnx")
+    first = weakref.ref(loaded.runner("balanced", "onnx"))
+    assert first() is loaded.runner("balanced", "onnx")
+    let_go = weakref.ref(loaded)
+    del loaded
+    gc.collect()
+    assert (let_go(), first()) == (None, None)
 
 
 def test_graphs_of_other_weights_are_refused(tmp_path: Path) -> None:
