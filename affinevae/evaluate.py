@@ -36,7 +36,8 @@ from training.datasets import ImageData, ImageSplit
 from training.left_out import only_finite, too_few
 from training.loop import require
 from training.measure import commit, machine, macs, parameters
-from training.runs import read_metrics
+from training.progress import say
+from training.runs import claimed, read_metrics
 from weights.checkpoint import write
 
 BATCH = 500
@@ -299,7 +300,9 @@ def evaluate(model: AffineVAE, data: ImageData, options: Evaluate) -> dict[str, 
     missing = left_out(model, data, options)
     images, poses, label = turned(data.test, size, options.turns, TEST_SEED, options.test)
     turns, few = get_group(options.turns, dims), 1000 if dims == 2 else 200
+    say(f"encoding {len(images):,} test images")
     code = encode_all(model, images)
+    say(f"bound of {min(few, len(images)):,} of them by importance sampling")
     bound = torch.cat([importance_bound(model, x) for x in images[:few].split(BATCH)])
     result: dict[str, Any] = {
         "n": len(images),
@@ -315,6 +318,7 @@ def evaluate(model: AffineVAE, data: ImageData, options: Evaluate) -> dict[str, 
             model, images[:1], model.group.identity(1), torch.zeros(1, model.config.latent_dim)
         ),
     }
+    say("turning them again")
     seed = options.seed + 7
     if dims == 2:
         result |= orientation(model, data.test, code, poses, seed)
@@ -351,6 +355,7 @@ def _of_codes(
     if label is not None:
         seen, _, known = turned(data.train, size, options.turns, options.seed, options.reference)
         assert known is not None
+        say(f"encoding {len(seen):,} training images to learn from their codes")
         train_z, classes = encode_all(model, seen).z, len(data.classes)
         measures |= {
             "kmeans_accuracy": lambda: metrics.kmeans_accuracy(code.z, label, options.seed, classes),
@@ -384,9 +389,19 @@ def run(options: Evaluate) -> dict[str, Any]:
     """Evaluate a folder and write the results beside its weights; returns the metrics."""
     for name in ("test", "reference"):
         require(f"--{name}", getattr(options, name), getattr(options, name) >= 1, "at least 1")
-    model = AffineVAE.from_pretrained(options.model)
-    folder = options.output or Path(options.model)
-    data = load(options.data, model.config.channels, model.config.size[0])
+    config = AffineVAE.from_pretrained(options.model).config
+    with claimed(options.output or Path(options.model)):
+        return measure(load(options.data, config.channels, config.size[0]), options)
+
+
+def measure(data: ImageData, options: Evaluate) -> dict[str, Any]:
+    """:func:`run` on data that are loaded, in a folder that is claimed."""
+    model, folder = AffineVAE.from_pretrained(options.model), options.output or Path(options.model)
+    if data.test.images.ndim - 2 != model.config.dims:
+        kinds = {2: "pictures", 3: "shapes"}
+        raise ValueError(
+            f"{data.name} holds {kinds[data.test.images.ndim - 2]}, the model is of {kinds[model.config.dims]}"
+        )
     test = evaluate(model, data, options)
     result = {
         "data": data.name,

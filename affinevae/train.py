@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,27 @@ from accelerate.state import PartialState
 from torch import Tensor, nn
 
 from affinevae import affine3d
-from affinevae.data import load
-from affinevae.evaluate import VALIDATION_SEED, Evaluate, encode_all, turned, validation_nats
-from affinevae.evaluate import run as evaluate
+from affinevae.data import SCALED, load
+from affinevae.evaluate import (
+    VALIDATION_SEED,
+    Evaluate,
+    encode_all,
+    left_out,
+    measure,
+    turned,
+    validation_nats,
+)
 from affinevae.groups import GROUPS, get_group
 from affinevae.metrics import rotation_angle
-from affinevae.model import AffineVAE
+from affinevae.model import LIMITS, AffineVAE
 from affinevae.pose import Circle
 from affinevae.search import Table, search
 from affinevae.turned import TurnedImages
 from affinevae.variants import with_variants
-from training.command import command
+from training.command import Flag, command
 from training.datasets import ImageData
 from training.loop import LoopConfig, fit, fitting, require
-from training.runs import conclude, finished
+from training.runs import announce, carry_out
 
 
 @dataclass(frozen=True)
@@ -189,9 +196,10 @@ class Train:
         latent_dim: numbers in the shape code.
         group: poses the model can infer: rotation, rigid, similarity, affine; none is a plain VAE.
         turns: poses the images are turned by before training ("none": they are in unknown orientation already).
-        fresh: turn each image anew at every visit instead of once.
+        turn_anew: turn each image anew at every visit instead of once.
         variants: mirrored and stretched copies of every training shape that are trained on beside it.
-        size: side of the frame in pixels; chosen so that turned images fit if left out.
+        size: side of the frame in pixels; chosen so that turned images fit if left out. Pictures of several sizes, and
+            those that are no squares or do not fit, are scaled to fill it, to 60 pixels if left out.
         channels: 1 grey, 3 RGB; as the data if left out.
         width: units of the dense layers.
         features: channels of the convolutions.
@@ -202,6 +210,7 @@ class Train:
         dropout: share of the encoder's patch features that training hides; helps where examples are few.
         validation: images of the validation split that are measured after each epoch.
         measure: run ``affinevae.evaluate`` at the end.
+        fresh: start over in a folder that holds a run: its model stays until the new one is complete.
     """
 
     data: str
@@ -209,7 +218,7 @@ class Train:
     latent_dim: int = 8
     group: str = "rotation"
     turns: str = "rotation"
-    fresh: bool = False
+    turn_anew: bool = False
     variants: int = 0
     size: int | None = None
     channels: int | None = None
@@ -220,6 +229,7 @@ class Train:
     dropout: float = 0.0
     validation: int = 2000
     measure: bool = True
+    fresh: Flag = False
     poses: PoseTraining = field(default_factory=PoseTraining)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -243,7 +253,9 @@ def build(options: Train, data: ImageData) -> AffineVAE:
     dims = images.ndim - 2
     if options.turns not in GROUPS[dims]:
         raise ValueError(f"unknown --turns {options.turns!r}: choose one of {', '.join(GROUPS[dims])}")
-    size = options.size or (frame_size(images[:5000], options.turns) if dims == 2 else images.shape[-1])
+    size = options.size or images.shape[-1]
+    if options.size is None and dims == 2 and data.prepared.size != SCALED:
+        size = min(LIMITS[2], frame_size(images[:5000], options.turns))
     torch.manual_seed(options.loop.seed)
     model = AffineVAE(
         (size,) * dims,
@@ -275,24 +287,35 @@ def check(options: Train) -> None:
 
 
 def train(options: Train) -> None:
-    """Train, save and measure; what a run of the same options has finished is left as it is."""
+    """Train, save and measure; what a run of the same options has finished on the same data is left as it is."""
     check(options)
-    recipe = describe(options) | asdict(options.loop)
-    if not finished(options.output, recipe, UNSET):
-        train_and_save(options, recipe)
-    measurement = Evaluate(str(options.output), options.data, options.turns, seed=options.loop.seed)
-    conclude(options.output, (lambda: evaluate(measurement)) if options.measure else None)
+    carry_out(
+        options.output,
+        describe(options) | asdict(options.loop),
+        load=lambda: load(options.data, options.channels, options.size),
+        train=lambda data, place, found: train_and_save(replace(options, output=place), data, found),
+        measure=(lambda data, place: measure(data, measurement(options, place))) if options.measure else None,
+        unset=UNSET,
+        renamed=RENAMED,
+        fresh=options.fresh,
+    )
 
 
-def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
-    """Train, from the last checkpoint on, and write the model's folder."""
-    data = load(options.data, options.channels, options.size)
+def measurement(options: Train, place: Path) -> Evaluate:
+    """The evaluation of a run."""
+    return Evaluate(str(place), options.data, options.turns, seed=options.loop.seed)
+
+
+def train_and_save(options: Train, data: ImageData, found: dict[str, Any]) -> None:
+    """Train, from the last checkpoint on, and write the model's folder; ``found`` is the data's fingerprint."""
     model = build(options, data)
     size = model.config.size[0]
     sources = with_variants(data.train.images, options.variants, options.loop.seed)
-    images = TurnedImages(sources, size, options.turns, options.loop.seed, options.fresh)
+    images = TurnedImages(sources, size, options.turns, options.loop.seed, options.turn_anew)
     validation, poses, _ = turned(data.validation, size, options.turns, VALIDATION_SEED, options.validation)
     cache = PoseCache(len(images), model.group.cell_dim)
+    missing = left_out(model, data, measurement(options, options.output)) if options.measure else {}
+    announce(data.report.sentences(), model, said(model), options.loop, len(images), missing)
     clock = fit(
         model,
         make_step(model, images, cache, options.poses, rate_weight(options), PartialState().device),
@@ -303,13 +326,16 @@ def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
         state=(cache,),
         end_of_epoch=cache.synchronise,
         description=describe(options),
+        fingerprint=found,
     )
     if not PartialState().is_main_process:
         return
     nats = validation_nats(model.cpu(), validation)["nats"]
     stand_upright(model, validation, poses, options.turns)
     facts = {
-        **recipe,
+        **describe(options),
+        **asdict(options.loop),
+        "fingerprint": found,
         "examples": len(images),
         "cpu_seconds": round(clock.cpu_seconds, 1),
         "wall_seconds": round(clock.wall_seconds, 1),
@@ -340,6 +366,14 @@ def stand_upright(model: AffineVAE, images: Tensor, poses: Tensor, turns: str) -
     model.turn_frame(int(offset.argmin()))
 
 
+def said(model: AffineVAE) -> str:
+    """A model in a few words."""
+    config = model.config
+    kind = "plain VAE" if config.group == "none" else f"affine VAE ({config.group})"
+    return f"{kind} of {config.latent_dim} numbers for frames of {'x'.join(map(str, config.size))}"
+
+
+RENAMED = {"fresh": "turn_anew"}  # options, by the names that older runs have them under
 UNSET = {"variants": 0, "poses": {"remember": True}}  # newer than some runs, which did without
 
 
@@ -357,7 +391,7 @@ def describe(options: Train) -> dict[str, Any]:
         "latent_dim": options.latent_dim,
         "group": options.group,
         "turns": options.turns,
-        "fresh": options.fresh,
+        "turn_anew": options.turn_anew,
         "variants": options.variants,
         "width": options.width,
         "features": options.features,

@@ -51,15 +51,15 @@ def turn_all(images: Tensor, poses: Tensor, group: PoseGroup, size: int) -> Tens
 class TurnedImages:
     """Images in unknown poses of a group: index ``(B,)`` to floats ``(B, C, size, ...)`` in [0, 1].
 
-    Each image is turned once, by a pose drawn from ``seed`` that training never sees; with ``fresh`` it is turned
+    Each image is turned once, by a pose drawn from ``seed`` that training never sees; with ``anew`` it is turned
     anew at each visit (augmentation: stronger for a plain VAE, and a pose cannot be remembered).
     """
 
-    def __init__(self, images: Tensor, size: int, group: str, seed: int, fresh: bool = False) -> None:
+    def __init__(self, images: Tensor, size: int, group: str, seed: int, anew: bool = False) -> None:
         self.group = get_group(group, images.ndim - 2)
         self.poses = self.group.sample(len(images), torch.Generator().manual_seed(seed))
-        self.turner = Turner(images, size, ready=True) if fresh else None
-        self.images = images if fresh else to_bytes(turn_all(images, self.poses, self.group, size))
+        self.turner = Turner(images, size, ready=True) if anew else None
+        self.images = images if anew else to_bytes(turn_all(images, self.poses, self.group, size))
 
     def __len__(self) -> int:
         return len(self.images)

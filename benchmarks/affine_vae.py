@@ -76,7 +76,7 @@ def plain_recipe(data: str, runs: Path, latent_dim: int, tag: str, epochs: int, 
     """A plain VAE in the stronger of the two trainings that we tried: every image turned anew at each visit."""
     output = runs / f"{short_name(data)}-none-{latent_dim}-{tag}"
     base = affine_recipe(data, runs, latent_dim, tag, epochs, seed)
-    return replace(base, output=output, group="none", fresh=True)
+    return replace(base, output=output, group="none", turn_anew=True)
 
 
 def recipes(options: AffineVAEClaim) -> dict[str, list[Train]]:

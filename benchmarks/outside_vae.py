@@ -112,7 +112,7 @@ def run(options: OutsideVAE) -> None:
     test, _, _ = turned(data.test, size, "rotation", TEST_SEED, len(data.test))
     nats, spent, numbers = [], [], 0
     for seed in range(options.seeds):
-        images = TurnedImages(data.train.images, size, "rotation", seed, fresh=True)
+        images = TurnedImages(data.train.images, size, "rotation", seed, anew=True)
         torch.manual_seed(seed)
         model = outside_vae(size, data.train.images.shape[1], options.latent_dim)
         spent.append(fit_for(model, images, options, seconds, seed))

@@ -89,7 +89,7 @@ def recipe(
         latent_dim=latents,
         group=group,
         turns=turns,
-        fresh=group == "none" and turns != "none",
+        turn_anew=group == "none" and turns != "none",
         variants=VARIANTS[turns] if variants is None else variants,
         rate_weight=1.0,  # for all, so that squared errors compare
         dropout=0.5,

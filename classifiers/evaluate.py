@@ -23,11 +23,12 @@ from classifiers.data import in_order, load
 from classifiers.model import ONNX, CompactCNN, energy
 from classifiers.networks import create_network, dense_name
 from training.command import command
-from training.datasets import ImageSplit
+from training.datasets import ImageData, ImageSplit
 from training.left_out import only_finite
 from training.measure import commit, machine, macs, parameters
 from training.pictures import to_floats
-from training.runs import read_metrics
+from training.progress import say
+from training.runs import claimed, read_metrics
 from weights.checkpoint import CARD, METRICS, to_json, write
 
 BATCH = 500
@@ -128,12 +129,20 @@ def out_of_scope(model: CompactCNN, own: Tensor, foreign: Tensor) -> dict[str, f
 
 def run(options: Evaluate) -> dict[str, Any]:
     """Evaluate a folder and write the results beside its weights; returns the metrics."""
+    config = CompactCNN.from_pretrained(options.model, engine="torch").config
+    with claimed(options.output or Path(options.model)):
+        return measure(load(options.data, config.prepared), options)
+
+
+def measure(data: ImageData, options: Evaluate) -> dict[str, Any]:
+    """:func:`run` on data that are loaded, in a folder that is claimed."""
     model = CompactCNN.from_pretrained(options.model, engine="torch")
     folder = options.output or Path(options.model)
     if options.half:
         model.half().float()
     config = model.config
-    data = in_order(load(options.data, config.prepared), model.classes)
+    data = in_order(data, model.classes)
+    say(f"classifying {len(data.test):,} test pictures")
     foreign = [load(name, config.prepared) for name in options.foreign]
     result = {
         "data": data.name,

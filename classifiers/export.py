@@ -25,6 +25,8 @@ from training.command import command
 from training.datasets import ImageData
 from training.measure import Latency, compare
 from training.pictures import to_floats
+from training.progress import say
+from training.runs import claimed
 from weights.checkpoint import write
 
 CALIBRATION = 512  # pictures that set the range of each activation
@@ -106,6 +108,13 @@ def to_int8(onnx: bytes, calibration: Tensor) -> bytes:
 
 def run(options: Export) -> dict[str, Latency]:
     """Export a folder's model; returns the latencies that decided."""
+    if not options.model.is_dir():
+        raise ValueError(f"there is no folder {options.model}")
+    with claimed(options.model):
+        return _export(options)
+
+
+def _export(options: Export) -> dict[str, Latency]:
     model = CompactCNN.from_pretrained(options.model, engine="torch")
     data = load(options.data, model.config.prepared) if options.data else None
     if data and data.test.labels is not None:
@@ -115,6 +124,7 @@ def run(options: Export) -> dict[str, Latency]:
         if not data:
             raise ValueError("int8 is calibrated on pictures: name them with --data")
         candidates["int8"] = _checked_int8(candidates["float32"], data, options.tolerance)
+    say(f"timing {' and '.join(candidates)}")
     found = latencies(candidates, model)
     wanted = options.precision
     if wanted == "fastest":

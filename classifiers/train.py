@@ -9,7 +9,7 @@ flips, shifts and cutout; distillation from a dense twin where one is given (``-
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -21,18 +21,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from classifiers.augment import Augment, Pictures
 from classifiers.data import load
-from classifiers.evaluate import Evaluate, accuracy, logits_of
-from classifiers.evaluate import run as evaluate
+from classifiers.evaluate import Evaluate, accuracy, left_out, logits_of, measure
 from classifiers.model import CompactCNN, channels_last, energy
 from classifiers.muon import Muon
 from classifiers.networks import Whiten, dense_name, native_size
 from classifiers.tie import tie
-from training.command import command
+from training.command import Flag, command
 from training.datasets import ImageData
 from training.loop import LoopConfig, fit, fitting, require
 from training.pictures import Fit, Preparation, to_floats
 from training.report import listed
-from training.runs import conclude, finished
+from training.runs import announce, carry_out
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class Train:
         momentum: of either.
         ema: decay of the average of the weights, a step, once there were some thousand steps; 0 keeps none.
         measure: run ``classifiers.evaluate`` at the end.
+        fresh: start over in a folder that holds a run: its model stays until the new one is complete.
     """
 
     data: str
@@ -74,6 +74,7 @@ class Train:
     momentum: float = 0.9
     ema: float = 0.995
     measure: bool = True
+    fresh: Flag = False
     augment: Augment = field(default_factory=Augment)
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(epochs=15, batch=64, lr=0.1, weight_decay=5e-4, warmup=700)
@@ -140,8 +141,12 @@ SAMPLE = 512  # pictures whose mean and deviation scale the pixels, and whose pa
 
 def build(options: Train, data: ImageData) -> CompactCNN:
     """A fresh model for the data, projected from a dense one where the options name it."""
-    if data.train.labels is None or len(data.classes) < 2:
+    if data.train.labels is None:
         raise ValueError(f"{data.name} has no labels to learn: give each class a folder, or a column label")
+    if len(data.classes) < 2:
+        raise ValueError(
+            f"{data.name} has one class only ({', '.join(data.classes)}): a classifier needs two at least"
+        )
     present = set(data.train.labels.tolist())
     if unlearned := [name for i, name in enumerate(data.classes) if i not in present]:
         raise ValueError(
@@ -223,22 +228,32 @@ def load_teacher(options: Train, model: CompactCNN) -> CompactCNN | None:
 
 
 def train(options: Train) -> None:
-    """Train, save and measure; what a run of the same options has finished is left as it is."""
+    """Train, save and measure; what a run of the same options has finished on the same data is left as it is."""
     check(options)
-    recipe = describe(options) | asdict(options.loop)
-    if not finished(options.output, recipe, unset={"optimizer": "sgd", "fit": "crop"}):
-        train_and_save(options, recipe)
-    measurement = Evaluate(str(options.output), options.data)
-    conclude(options.output, (lambda: evaluate(measurement)) if options.measure else None)
+    carry_out(
+        options.output,
+        describe(options) | asdict(options.loop),
+        load=lambda: load_pictures(options),
+        train=lambda data, place, found: train_and_save(replace(options, output=place), data, found),
+        measure=(lambda data, place: measure(data, Evaluate(str(place), options.data)))
+        if options.measure
+        else None,
+        unset={"optimizer": "sgd", "fit": "crop"},
+        fresh=options.fresh,
+    )
 
 
-def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
-    """Train, from the last checkpoint on, and write the model's folder."""
+def load_pictures(options: Train) -> ImageData:
+    """The data of a run."""
     channels = options.channels
     if options.start and channels is None:
         channels = CompactCNN.from_pretrained(options.start).config.channels
     how = Preparation(options.size or native_size(options.network), channels, options.fit, invert=None)
-    data = load(options.data, how, small=options.size is None)
+    return load(options.data, how, small=options.size is None)
+
+
+def train_and_save(options: Train, data: ImageData, found: dict[str, Any]) -> None:
+    """Train, from the last checkpoint on, and write the model's folder; ``found`` is the data's fingerprint."""
     model = channels_last(build(options, data))
     average = (
         AveragedModel(model, multi_avg_fn=averaging(options.ema), use_buffers=True) if options.ema else None
@@ -246,6 +261,10 @@ def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
     teacher = load_teacher(options, model)
     assert data.train.labels is not None
     device = PartialState().device
+    config = model.config
+    said = f"{config.network} for {config.channels} x {config.size} x {config.size} pixels"
+    missing = left_out(data.test, model.classes) if options.measure else {}
+    announce(data.report.sentences(), model, said, options.loop, len(data.train), missing)
     clock = fit(
         model,
         make_step(
@@ -257,6 +276,7 @@ def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
         validate=lambda _: {"accuracy": accuracy(final(model, average), data.validation)},
         state=() if average is None else (average,),
         description=describe(options),
+        fingerprint=found,
         optimizer=optimizer(model, options),
     )
     if not PartialState().is_main_process:
@@ -264,7 +284,9 @@ def train_and_save(options: Train, recipe: dict[str, Any]) -> None:
     best = final(model.cpu(), average)
     best.scope.copy_(energy(logits_of(best, data.validation.images)).quantile(0.95))
     facts = {
-        **recipe,
+        **describe(options),
+        **asdict(options.loop),
+        "fingerprint": found,
         "examples": len(data.train),
         "cpu_seconds": round(clock.cpu_seconds, 1),
         "wall_seconds": round(clock.wall_seconds, 1),
@@ -294,7 +316,7 @@ def final(model: CompactCNN, average: AveragedModel | None) -> CompactCNN:
 
 def describe(options: Train) -> dict[str, Any]:
     """What identifies a run besides its loop settings; folders by their names alone."""
-    kept = {k: v for k, v in asdict(options).items() if k not in ("output", "measure", "loop")}
+    kept = {k: v for k, v in asdict(options).items() if k not in ("output", "measure", "fresh", "loop")}
     named = {k: kept[k] and Path(kept[k]).name for k in ("data", "start", "teacher")}
     return {"dense": dense_name(options.network), **kept, **named}
 

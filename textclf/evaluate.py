@@ -31,8 +31,9 @@ from training.command import command
 from training.left_out import only_finite
 from training.loop import require
 from training.measure import commit, compare, machine, parameters
+from training.progress import say
 from training.report import listed
-from training.runs import read_metrics
+from training.runs import claimed, read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
 
 BATCH = 64
@@ -242,6 +243,7 @@ def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[s
     test, missing = subset(data.test, options.test), left_out(data, options)
     tokens = typical_length(model, test.texts)
     plans = {name: facts.factors for name, facts in model.plans.items()}
+    say(f"timing {len(plans)} plans")
     times = timing(model, plans, tokens, options.rounds)
     found: dict[str, Any] = {}
 
@@ -252,6 +254,7 @@ def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[s
         return scores(classify(model, test.texts, name, engine), test.labels)
 
     for name, plan in plans.items():
+        say(f"plan {name}: classifying {len(test):,} test texts")
         found[name] = {
             "factors": plan,
             "lengths": lengths(tokens, plan),
@@ -268,6 +271,7 @@ def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[s
         "parameters": parameters(model),
     }
     if options.linear and "linear" not in missing:
+        say(f"training linear baselines on {len(data.train):,} texts")
         result["linear"] = linear_baselines(data, test, options.rounds)
     return only_finite(result, missing)
 
@@ -276,6 +280,12 @@ def run(options: Evaluate) -> dict[str, Any]:
     """Evaluate a folder and write the results beside its weights; returns the metrics."""
     model, place, data = options.load()
     folder = options.output or place
+    with claimed(folder):
+        return measure(model, folder, data, options)
+
+
+def measure(model: TextClassifier, folder: Path, data: TextData, options: Evaluate) -> dict[str, Any]:
+    """:func:`run` of a model and data that are loaded, in a folder that is claimed."""
     known = read_metrics(folder)
     result: dict[str, Any] = {
         **{key: known[key] for key in ("training", "search") if key in known},

@@ -28,6 +28,7 @@ from textclf.bottleneck import Plan
 from textclf.engine import ANY, LENGTHS, PRECISIONS, Precision, graph_path
 from textclf.model import OnePlan, TextClassifier
 from training.command import command
+from training.runs import claimed
 from weights.checkpoint import WEIGHTS, write
 
 OPSET = 17
@@ -56,7 +57,8 @@ def run(options: Export) -> list[Path]:
     unknown = set(options.plans) - set(model.plans)
     if unknown:
         raise ValueError(f"unknown plan {min(unknown)!r}: choose one of {', '.join(model.plans)}")
-    return export(model, model.folder, options.plans or model.plans, options.precisions)
+    with claimed(model.folder):
+        return export(model, model.folder, options.plans or model.plans, options.precisions)
 
 
 def export(

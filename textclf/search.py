@@ -15,6 +15,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -38,10 +39,11 @@ from textclf.latency import LatencyTable, callable_in, measure_table
 from textclf.model import Engine, OnePlan, PlanFacts, TextClassifier
 from textclf.plans import read_plans
 from training.command import command
-from training.loop import RunError
+from training.loop import RunError, require
 from training.measure import compare, machine
-from training.runs import read_metrics
-from training.texts import TextSplit, subset
+from training.progress import Steps, say
+from training.runs import claimed, read_metrics
+from training.texts import TextData, TextSplit, subset
 
 Item = TypeVar("Item")
 Objective = Callable[[Plan], tuple[float, float]]  # plan -> (error, milliseconds)
@@ -79,6 +81,15 @@ class Search(ModelAndTexts):
     plans: tuple[str, ...] = ()
     storage: str | None = None
     export: bool = True
+
+    def check(self) -> None:
+        for name in ("trials", "texts", "final"):
+            require(f"--{name}", getattr(self, name), getattr(self, name) >= 1, "at least 1")
+        require("--shrink", self.shrink, self.shrink in [2**i for i in range(7)], "1, 2, 4, 8, 16, 32 or 64")
+        require("--skip", self.skip, self.skip >= 0, "at least 0")
+        require("--max-loss", self.max_loss, self.max_loss >= 0, "at least 0")
+        budget = self.budget_ms
+        require("--budget-ms", budget, budget is None or budget > 0, "above 0")
 
 
 class Candidate(NamedTuple):
@@ -177,8 +188,16 @@ def tried(
             known[plan] = objective(plan)
         return known[plan]
 
-    if len(_complete(study)) < trials:
-        study.optimize(measured, callbacks=[MaxTrialsCallback(trials, states=(TrialState.COMPLETE,))])
+    done = len(_complete(study))
+    if done < trials:
+        with Steps(trials, done, "plan") as shown:
+
+            def told(study: optuna.Study, trial: FrozenTrial) -> None:
+                if trial.values:
+                    shown.advance(dict(zip(("expected error", "ms"), trial.values, strict=True)))
+
+            enough = MaxTrialsCallback(trials, states=(TrialState.COMPLETE,))
+            study.optimize(measured, callbacks=[told, enough])
     return list({c.plan: c for c in map(_candidate, _complete(study))}.values())
 
 
@@ -238,12 +257,23 @@ def name_plans(
 
 
 def run(options: Search) -> dict[str, Candidate]:
-    """Search, name plans and write them into the model's folder; returns them."""
+    """Search, name plans and write them into the model's folder; returns them.
+
+    With ``--storage`` several searches share a folder, and each claims it only while it writes.
+    """
     began = time.perf_counter(), time.process_time()
     model, folder, data = options.load()
+    with nullcontext() if options.storage else claimed(folder):
+        return _searched(model, folder, data, options, began)
+
+
+def _searched(
+    model: TextClassifier, folder: Path, data: TextData, options: Search, began: tuple[float, float]
+) -> dict[str, Candidate]:
     trained = (read_metrics(folder).get("training") or {}).get("plans") or ()
     given = [*read_plans(options.plans, model), *(model.plan(plan) for plan in trained)]
     few, many = (subset(data.validation, n) for n in (options.texts, options.final))
+    say("timing layers and bottlenecks at every length")
     table = measure_table(model, options.engine)
     found = tried(
         make_objective(model, few, table),
@@ -258,10 +288,12 @@ def run(options: Search) -> dict[str, Candidate]:
     tokens = typical_length(model, many.texts)
     full = (1,) * model.config.layers
     shown = dict.fromkeys([full, *(c.plan for c in contenders(found, TIMED)), *given])
+    say(f"timing {len(shown)} plans as a whole, and measuring them on {len(many):,} texts")
     timed = remeasured(model, list(shown), many, tokens, options.engine)
     named = name_plans(front(timed[1:]), timed[0], options.max_loss, options.budget_ms)
     spent = time.perf_counter() - began[0], time.process_time() - began[1]
-    save(model, folder, named, timed, len(many), tokens, spent, options)
+    with claimed(folder, wait=True) if options.storage else nullcontext():
+        save(model, folder, named, timed, len(many), tokens, spent, options)
     return named
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,19 +20,17 @@ import torch
 import torch.nn.functional as F
 import tyro
 from accelerate.state import PartialState
-from rich.console import Console
 from torch import Tensor, nn
 
 from textclf.bottleneck import Operator, Plan
 from textclf.encoder import MINILM, backbone_folder, from_backbone
-from textclf.evaluate import Evaluate, accuracy, classify, refuse_other_classes
-from textclf.evaluate import run as evaluate
+from textclf.evaluate import Evaluate, accuracy, classify, left_out, measure, refuse_other_classes
 from textclf.model import TextClassifier
 from textclf.plans import by_work, read_plans
 from textclf.tokens import Tokens, batch
-from training.command import command
+from training.command import Flag, command
 from training.loop import LoopConfig, adamw, fit, fitting, require
-from training.runs import conclude, finished, read_metrics
+from training.runs import announce, carry_out, read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
 
 CHUNK = 16  # texts of one length: a batch is sorted and padded in such parts
@@ -193,6 +191,7 @@ class Train:
         validation: texts of the validation split that are measured after each epoch.
         measure: run ``textclf.evaluate`` at the end.
         test: test texts that it measures then, at most.
+        fresh: start over in a folder that holds a run: its model stays until the new one is complete.
     """
 
     data: str
@@ -216,6 +215,7 @@ class Train:
     validation: int = 1000
     measure: bool = True
     test: int = 2000
+    fresh: Flag = False
     supernet: Supernet = field(default_factory=Supernet)
     loop: LoopConfig = field(default_factory=_text_loop)
 
@@ -283,26 +283,35 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
 
 
 def train(options: Train) -> None:
-    """Train, save and measure; what a run of the same options has finished is left as it is."""
+    """Train, save and measure; what a run of the same options has finished on the same data is left as it is."""
     check(options)
-    if not finished(
-        options.output, describe(options) | asdict(options.loop), unset={"pooling_lr": 1.0, "thin": 0.0}
-    ):
-        train_and_save(options)
-    conclude(options.output, (lambda: evaluate(measurement(options))) if options.measure else None)
+    carry_out(
+        options.output,
+        describe(options) | asdict(options.loop),
+        load=lambda: load(options),
+        train=lambda data, place, found: train_and_save(replace(options, output=place), data, found),
+        measure=(lambda data, place: measure_folder(data, place, options)) if options.measure else None,
+        unset={"pooling_lr": 1.0, "thin": 0.0},
+        fresh=options.fresh,
+    )
 
 
-def train_and_save(options: Train) -> None:
-    """Train, from the last checkpoint on, and write the model's folder."""
-    data = load(options)
-    if PartialState().is_main_process:
-        Console().print("\n".join(data.report.sentences()), highlight=False, markup=False)
+def measure_folder(data: TextData, place: Path, options: Train) -> None:
+    """Evaluate what was trained into ``place``, beside its weights."""
+    measure(TextClassifier.from_pretrained(place), place, data, measurement(replace(options, output=place)))
+
+
+def train_and_save(options: Train, data: TextData, found: dict[str, Any]) -> None:
+    """Train, from the last checkpoint on, and write the model's folder; ``found`` is the data's fingerprint."""
     examples = subset(data.train, options.examples, options.loop.seed)
     model = build(options, data)
     chosen = chosen_plans(options, model)
     ids = model.tokens.ids(examples.texts, model.config.longest, model.config.ends)
     weight = class_weights(examples.labels, len(data.classes)) if options.balance else None
     held = subset(data.validation, options.validation)
+    said = f"{model.config.layers} layers of width {model.config.hidden} for texts of {model.config.longest} tokens"
+    missing = left_out(data, measurement(options)) if options.measure else {}
+    announce(data.report.sentences(), model, said, options.loop, len(examples), missing)
     clock = fit(
         model,
         make_step(
@@ -320,6 +329,7 @@ def train_and_save(options: Train) -> None:
         options.output,
         validate=lambda _: validated(model, held, options.supernet, chosen),
         description=describe(options),
+        fingerprint=found,
         optimizer=optimizer(model, options),
     )
     if not PartialState().is_main_process:
@@ -327,6 +337,7 @@ def train_and_save(options: Train) -> None:
     facts = {
         **describe(options),
         **asdict(options.loop),
+        "fingerprint": found,
         "cpu_seconds": round(clock.cpu_seconds, 1),
         "wall_seconds": round(clock.wall_seconds, 1),
         "threads": torch.get_num_threads(),
@@ -392,11 +403,11 @@ def check(options: Train) -> None:
 
 def describe(options: Train) -> dict[str, Any]:
     """What identifies a run besides its loop settings; folders by their names alone."""
-    left_out = {"data", "output", "backbone", "start", "loop", "validation", "measure", "test"}
+    unnamed = {"data", "output", "backbone", "start", "loop", "validation", "measure", "test", "fresh"}
     named = {"data": options.data, "backbone": options.backbone, "start": options.start}
     return {
         **{key: value and Path(value).name for key, value in named.items()},
-        **{key: value for key, value in asdict(options).items() if key not in left_out},
+        **{key: value for key, value in asdict(options).items() if key not in unnamed},
     }
 
 

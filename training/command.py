@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+import torch
 import tyro
 
 from training.datasets import DataError
@@ -14,6 +15,23 @@ from training.loop import RunError
 from weights import WeightsError
 
 T = TypeVar("T")
+
+# An option that is said by its name alone (``--fresh``), where the others have their values written out.
+_SAID = tyro.constructors.PrimitiveConstructorSpec[bool](
+    nargs="*",
+    metavar="",
+    instance_from_str=lambda words: _truth(words),
+    is_instance=lambda value: isinstance(value, bool),
+    str_from_instance=lambda value: [str(value)],
+)
+FULL = "the memory is full: use a smaller --size or --batch, or a machine with more of it"
+Flag = Annotated[bool, _SAID]
+
+
+def _truth(words: list[str]) -> bool:
+    if len(words) > 1 or (words and words[0] not in ("True", "False")):
+        raise ValueError("it takes nothing, True or False")
+    return words != ["False"]
 
 
 def command(options: type[T], run: Callable[[T], object], flags: bool = False) -> None:
@@ -36,6 +54,12 @@ def command(options: type[T], run: Callable[[T], object], flags: bool = False) -
             if error.errno == errno.ENOSPC
             else f"{error.strerror or error}: {error.filename or ''}"
         )
+    except (MemoryError, torch.OutOfMemoryError):
+        _stop(FULL)
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        _stop(FULL)
     except KeyboardInterrupt:
         _stop("interrupted: the same command continues from the last checkpoint")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import time
 from collections import defaultdict
@@ -21,11 +20,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from weights.checkpoint import one_line
+from training.fingerprint import changes
+from training.progress import Steps, say
+from weights.checkpoint import file_sha256, one_line
 
 # (prepared model, example indices (B,), progress of the run in [0, 1)) -> "loss" and whatever is worth logging
 Step = Callable[[nn.Module, Tensor, float], dict[str, Tensor]]
@@ -107,6 +107,7 @@ def fit(
     state: tuple[Any, ...] = (),
     end_of_epoch: Callable[[Accelerator], None] | None = None,
     description: dict[str, Any] | None = None,
+    fingerprint: dict[str, Any] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
 ) -> Clock:
     """Train ``model`` in place; returns the time it took.
@@ -118,11 +119,13 @@ def fit(
         state: objects with ``state_dict`` and ``load_state_dict`` that checkpoints keep too.
         end_of_epoch: called on every process before a checkpoint, to make ``state`` agree.
         description: whatever identifies the run; resuming under another one is refused.
+        fingerprint: of the data, see :mod:`training.fingerprint`; resuming on other data is refused.
         optimizer: of the model's parameters, in place of AdamW; its learning rate follows the same schedule, times
             the ``share`` of a group of parameters that has one.
 
     Raises:
-        RunError: another run's checkpoint in ``output``, a loss that is not finite, a full disk.
+        RunError: another run's checkpoint in ``output``, one on other data, or a damaged one; a loss that is not
+            finite; a disk that is full or too small for a checkpoint.
     """
     accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
     set_seed(config.seed, device_specific=True)
@@ -130,12 +133,16 @@ def fit(
     prepared, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(clock, *state)
     recipe = {"loop": asdict(config), "processes": accelerator.num_processes, **(description or {})}
-    resume(accelerator, output, recipe)
+    if fingerprint is not None:
+        recipe["fingerprint"] = fingerprint
+    if resume(accelerator, output, recipe):
+        say(f"going on after epoch {clock.epoch} of {config.epochs}")
+    _require_room(model, output)
 
     steps = max(1, examples // config.batch)
     total = steps * config.epochs
     saved = time.monotonic()
-    with _bar(accelerator, total, clock.step) as advance:
+    with Steps(total, clock.step) as shown:
         while clock.epoch < config.epochs:
             started = time.process_time(), time.perf_counter()
             prepared.train()
@@ -147,7 +154,7 @@ def fit(
                 for name, value in losses.items():
                     sums[name] = sums[name] + value.detach().float().cpu()
                 clock.step += 1
-                advance(losses["loss"].detach())
+                shown.advance({"loss": float(losses["loss"].detach())})
             clock.epoch += 1
             clock.cpu_seconds += time.process_time() - started[0]
             clock.wall_seconds += time.perf_counter() - started[1]
@@ -160,6 +167,8 @@ def fit(
                     f"validation_{k}": round(v, 4) for k, v in (validate(model) if validate else {}).items()
                 }
                 log(output, record)
+                numbers = {k: v for k, v in record.items() if k not in asdict(clock) and k != "step"}
+                shown.line(f"epoch {clock.epoch} of {config.epochs}", numbers)
             accelerator.wait_for_everyone()
             if clock.epoch == config.epochs or time.monotonic() - saved > config.checkpoint_every:
                 checkpoint(accelerator, output, recipe)
@@ -227,6 +236,14 @@ def _update(
 
 
 CHECKPOINTS = ("checkpoint", "checkpoint.new", "checkpoint.old")  # the first complete one counts
+CHECKSUMS = "checksums.json"
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a checkpoint but the list itself, by its path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    return {name: file_sha256(path) for name, path in named.items() if name not in (CHECKSUMS, "complete")}
 
 
 def checkpoint(accelerator: Accelerator, output: Path, recipe: dict[str, Any]) -> None:
@@ -238,8 +255,10 @@ def checkpoint(accelerator: Accelerator, output: Path, recipe: dict[str, Any]) -
     accelerator.wait_for_everyone()
     try:
         accelerator.save_state(str(fresh))
+        accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             (fresh / "recipe.json").write_text(json.dumps(recipe, indent=1, sort_keys=True))
+            (fresh / CHECKSUMS).write_text(json.dumps(checksums(fresh), indent=1))
             (fresh / "complete").touch()
             shutil.rmtree(output / "checkpoint.old", ignore_errors=True)
             if kept.exists():
@@ -265,21 +284,62 @@ def resume(accelerator: Accelerator, output: Path, recipe: dict[str, Any]) -> bo
     if folder is None:
         return False
     try:
-        same = json.loads((folder / "recipe.json").read_text()) == json.loads(json.dumps(recipe))
-        if same:
+        damaged = _damaged(folder)
+        known = {} if damaged else json.loads((folder / "recipe.json").read_text())
+        wanted = json.loads(json.dumps(recipe))
+        refusal = None if damaged else _differs(output, known, wanted)
+        if not damaged and not refusal:
             accelerator.load_state(str(folder))
     except Exception as error:  # torch, pickle, zipfile and safetensors raise a dozen kinds on damaged files
-        raise RunError(
-            f"{folder} is damaged ({one_line(error)}): delete it, and the run starts from the beginning"
-        ) from error
-    if not same:
-        raise RunError(
-            f"{output} holds a run with other settings: use the same settings, another --output, or delete it"
-        )
+        damaged, refusal = one_line(error), None
+    if damaged:
+        raise RunError(f"{folder} is damaged ({damaged}): delete it, and the run starts from the beginning")
+    if refusal:
+        raise RunError(refusal)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process and folder != found[0]:
         folder.rename(found[0])  # a kill cut the swap short; the next checkpoint must not delete the only one
     return True
+
+
+def _damaged(folder: Path) -> str:
+    """What is wrong with the files of a complete checkpoint; empty if nothing is."""
+    if not (folder / CHECKSUMS).is_file():
+        return f"it holds no {CHECKSUMS}, so nothing tells whether it is whole"
+    known, there = json.loads((folder / CHECKSUMS).read_text()), checksums(folder)
+    wrong = sorted(name for name in known if there.get(name) != known[name])
+    return f"{', '.join(wrong[:3])} {'are' if len(wrong) > 1 else 'is'} not as written" if wrong else ""
+
+
+def _differs(output: Path, known: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+    """Why a checkpoint of the recipe ``known`` is not of the run that is ``wanted``; None if it is."""
+    before, now = known.pop("fingerprint", None), wanted.pop("fingerprint", None)
+    if known != wanted:
+        names = [k for k in sorted({*known, *wanted} - {"loop"}) if known.get(k) != wanted.get(k)]
+        loops = known.get("loop", {}), wanted.get("loop", {})
+        names += [k for k in sorted({*loops[0], *loops[1]}) if loops[0].get(k) != loops[1].get(k)]
+        return (
+            f"{output} holds an interrupted run with other settings ({', '.join(names[:4])}): use the same settings, "
+            "--fresh to start over, or another --output"
+        )
+    if before is not None and now is not None and (changed := changes(before, now)):
+        return (
+            f"the data have changed since the run in {output} was interrupted ({', '.join(changed)}): --fresh starts "
+            "over with them, another --output keeps both"
+        )
+    return None
+
+
+def _require_room(model: nn.Module, output: Path) -> None:
+    """``RunError`` where not even one checkpoint fits on the disk: its weights, and a momentum for each."""
+    place = next(path for path in (output, *output.absolute().parents) if path.exists())
+    stored = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+    needed = stored + sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    if (free := shutil.disk_usage(place).free) < needed:
+        raise RunError(
+            f"a checkpoint of this run takes {needed / 1e6:,.1f} MB, and {place} has {free / 1e6:,.1f} MB left: free "
+            "some disk space, or choose another --output"
+        )
 
 
 def log(output: Path, record: dict[str, Any]) -> None:
@@ -301,23 +361,3 @@ def _precision(wanted: str) -> str:
 def _cpu_has_bf16() -> bool:
     # torch's own probe; without the instructions bf16 is emulated and several times slower than float32.
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-class _bar:
-    """Progress bar on the main process; an untended log gets none."""
-
-    def __init__(self, accelerator: Accelerator, total: int, done: int) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        shown = accelerator.is_main_process and os.isatty(2)
-        self.progress = Progress(*columns, disable=not shown, refresh_per_second=2)
-        self.task = self.progress.add_task("loss -", total=total, completed=done)
-
-    def __enter__(self) -> Callable[[Tensor], None]:
-        self.progress.start()
-        return self.advance
-
-    def advance(self, loss: Tensor) -> None:
-        self.progress.update(self.task, advance=1, description=f"loss {float(loss):.3f}")
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()

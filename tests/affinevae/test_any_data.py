@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from affinevae import AffineVAE
+from affinevae.data import SCALED, load
 from affinevae.explore import MAP, read_map
 from affinevae.train import Train, train
 from training.left_out import UNDEFINED, only_finite, sentences, too_few
@@ -91,6 +94,31 @@ def test_training_ends_with_numbers_and_reasons(case: str, tmp_path: Path) -> No
     found = measured(data(tmp_path, **made), tmp_path / "model", **options)["left_out"]
     for name, reason in reasons.items():
         assert reason in found[name]
+
+
+@pytest.mark.parametrize("size", [None, 16])
+@pytest.mark.parametrize("turns", ["none", "rotation"])
+def test_photos_of_several_sizes_are_scaled_alike_in_training_and_evaluation(
+    size: int | None, turns: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for i in range(12):
+        pixels = rng.integers(0, 255, (70 + 9 * i, 90, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{i}.jpg")
+    found = measured(str(tmp_path / "photos"), tmp_path / "model", turns=turns, size=size)
+    assert AffineVAE.from_pretrained(tmp_path / "model").config.size == (size or SCALED,) * 2
+    assert found["n"] == 1
+    photos = str(tmp_path / "photos")
+    assert torch.equal(load(photos, 3, size).train.images, load(photos, 3, size or SCALED).train.images)
+
+
+def test_pictures_that_are_no_squares_and_those_that_do_not_fit_are_scaled(tmp_path: Path) -> None:
+    wide = data(tmp_path, 30, images=RNG.integers(0, 255, (30, 12, 20), np.uint8))
+    measured(wide, tmp_path / "wide", turns="rotation", size=24)
+    square = data(tmp_path, 30)
+    measured(square, tmp_path / "square", size=8)
+    assert torch.equal(load(square, size=16).train.images, load(square).train.images)  # they fit as they are
 
 
 @pytest.mark.parametrize("turns", ["none", "cube", "yaw+shift"])

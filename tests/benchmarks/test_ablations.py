@@ -36,7 +36,7 @@ def test_one_part_is_changed_at_a_time(tmp_path: Path) -> None:
         if row == AS_IT_IS:
             assert not changed
         elif "plain" in row:
-            assert changed == {"output", "group", "latent_dim", "fresh", "loop.epochs"}
+            assert changed == {"output", "group", "latent_dim", "turn_anew", "loop.epochs"}
         else:
             assert len(changed - {"output", "loop.epochs"}) == 1
             assert ("loop.epochs" in changed) == ("every visit" in row)

@@ -22,7 +22,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_its_bound_is_in_nats_and_training_lowers_it() -> None:
     pytest.importorskip("pythae")
     images = (torch.rand(64, 1, 12, 12, generator=torch.Generator().manual_seed(0)) > 0.7).byte() * 255
-    data = TurnedImages(images, 16, "rotation", 0, fresh=True)
+    data = TurnedImages(images, 16, "rotation", 0, anew=True)
     torch.manual_seed(0)
     model = outside_vae(16, 1, 4)
     test = data(torch.arange(32))

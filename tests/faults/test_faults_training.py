@@ -21,7 +21,7 @@ import classifiers.train
 from classifiers import CompactCNN
 from classifiers.augment import Augment
 from training import runs
-from training.loop import LoopConfig, RunError, fit
+from training.loop import CHECKSUMS, LoopConfig, RunError, checksums, fit
 from training.runs import conclude, finished, read_metrics
 from weights import WeightsError
 
@@ -107,7 +107,7 @@ def test_an_unfinished_swap_is_finished_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["recipe.json", "model.safetensors", "optimizer.bin", "custom_checkpoint_0.pkl"]
+    "name", ["recipe.json", "model.safetensors", "optimizer.bin", "custom_checkpoint_0.pkl", CHECKSUMS]
 )
 def test_a_damaged_checkpoint_is_named(name: str, tmp_path: Path) -> None:
     train(tmp_path)
@@ -117,16 +117,43 @@ def test_a_damaged_checkpoint_is_named(name: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "optimizer.bin", "custom_checkpoint_0.pkl", "random_states_0.pkl"]
+)
+def test_zeroed_bytes_do_not_go_on_with_other_weights(name: str, tmp_path: Path) -> None:
+    train(tmp_path)
+    path = tmp_path / "checkpoint" / name
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(x ^ 1 for x in content[middle : middle + 64])
+    path.write_bytes(bytes(content))
+    with pytest.raises(RunError, match=f"damaged .{name} is not as written.: delete it"):
+        train(tmp_path)
+
+
+def test_a_checkpoint_without_checksums_is_not_trusted(tmp_path: Path) -> None:
+    train(tmp_path)
+    (tmp_path / "checkpoint" / CHECKSUMS).unlink()
+    with pytest.raises(RunError, match=f"holds no {CHECKSUMS}"):
+        train(tmp_path)
+
+
 # Starved --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_said_and_the_same_run_goes_on(disk: Disk, whole: list[list[float]]) -> None:
+@pytest.mark.parametrize(
+    ("left", "needed"),
+    [(100_000, "takes 0.2 MB, and .* has 0.1 MB left: free some disk space"),
+     (243_000, "could not save a checkpoint .*: free some disk space")],
+)  # fmt: skip
+def test_a_full_disk_is_said_and_the_same_run_goes_on(left: int, needed: str, disk: Disk) -> None:
     output = disk.folder / "run"
     train(output, replace(CONFIG, epochs=1))
     before = (output / "checkpoint" / "recipe.json").read_text()
-    ballast = disk.fill(left=100_000)
+    ballast = disk.fill(left=left)
     (output / "checkpoint" / "recipe.json").write_text(before.replace('"epochs": 1', '"epochs": 4'))
-    with pytest.raises(RunError, match="could not save a checkpoint .*: free some disk space") as caught:
+    (output / "checkpoint" / CHECKSUMS).write_text(json.dumps(checksums(output / "checkpoint")))
+    with pytest.raises(RunError, match=needed) as caught:
         train(output)
     assert "\n" not in str(caught.value)
     assert not (output / "checkpoint.new").exists()
@@ -212,7 +239,7 @@ def die_before_the_evaluation(data: Path, output: Path) -> None:
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    classifiers.train.evaluate = die  # type: ignore[assignment]
+    classifiers.train.measure = die  # type: ignore[assignment]
     classifiers.train.train(options(data, output, measure=True))
 
 

@@ -228,7 +228,8 @@ def test_the_command_writes_a_complete_folder(data_file: Path, backbone: Path, t
     options = tiny(data_file, backbone, "--epochs", "1")
     done = run(*options, "--output", output)
     assert done.returncode == 0, done.stderr
-    assert "160 rows" in done.stdout
+    assert "160 rows" in done.stderr
+    assert done.stdout == ""
     assert {path.name for path in output.iterdir()} == {
         "config.json", "model.safetensors", "metrics.json", "README.md", "log.jsonl"
     }  # fmt: skip
