@@ -413,6 +413,8 @@ class TextClassifier(
     @torch.no_grad()
     def trace(self, text: str, plan: str | Iterable[int] = "balanced") -> Trace:
         """How a text goes through a plan: which tokens end in which slot, and what each word contributed."""
+        if not isinstance(text, str):
+            raise ValueError(f"trace takes one text, a string, not {type(text).__name__}")
         factors = self.plan("full" if plan == "balanced" and "balanced" not in self.plans else plan)
         (piece,) = self.tokens.encode([text], self.config.longest, self.config.ends)
         ids, mask = batch([torch.tensor(piece.ids)])

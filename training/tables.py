@@ -14,6 +14,7 @@ import gzip
 import io
 import json
 import re
+import string
 import zipfile
 import zlib
 from collections import Counter
@@ -111,8 +112,9 @@ def read_table(path: Path, *, numbers: str | None = None, limits: Limits = LIMIT
         found = READERS[kind](path, numbers, limits)
     except (OSError, EOFError, zlib.error, MemoryError, RecursionError) as error:
         raise DataError(f"{path.name} is not a readable {kind} file: {_reason(error)}") from error
-    if not len(found.frame):
-        raise DataError(f"{path.name} is empty: it has a header but no rows")
+    if not len(found.frame) or not len(found.frame.columns):
+        header = "a header but " * bool(len(found.frame.columns))
+        raise DataError(f"{path.name} is empty: it has {header}no rows")
     return found
 
 
@@ -200,6 +202,10 @@ def decode_text(content: bytes, name: str) -> Text:
         raise DataError(
             f"{name} is not text in UTF-8, UTF-16 or Windows-1252 (line {line:,}): save it as UTF-8"
         ) from error
+    if encoding == "cp1252" and _foreign(content):
+        raise DataError(
+            f"{name} is not text in UTF-8, and its letters are not those of Windows-1252: save it as UTF-8"
+        )
     found = Text(text.lstrip("\ufeff"), encoding.removesuffix("-sig"))
     if damaged:
         line = text.count("\n", 0, text.index("\ufffd")) + 1
@@ -238,6 +244,14 @@ def _encoding(content: bytes) -> tuple[str, int]:
         text = content.decode("utf-8-sig", "replace")
     damaged, beyond = text.count("\ufffd"), sum(not part.isascii() for part in text)
     return ("utf-8-sig", damaged) if beyond > 5 * damaged else ("cp1252", 0)
+
+
+def _foreign(content: bytes) -> bool:
+    """Whether most letters are beyond ASCII: of Western languages few are, of Cyrillic or Japanese nearly all."""
+    head = content[:1_000_000]
+    beyond = len(head.translate(None, bytes(range(128))))
+    plain = len(head) - len(head.translate(None, string.ascii_letters.encode()))
+    return beyond >= 20 and beyond > plain
 
 
 # ---- separated text ----
@@ -670,6 +684,7 @@ def _flat(record: Mapping[str, Any], before: str = "", depth: int = DEPTH) -> It
 
 # ---- Excel workbooks and parquet ----
 
+MAX_WORKBOOK = 2**30  # bytes of a workbook's XML, read at some 5 MB a second
 ERRORS = {"#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!"}
 
 
@@ -714,9 +729,10 @@ def _check_archive(path: Path, limits: Limits) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            if sum(entry.file_size for entry in entries) > limits.bytes:
+            most = min(limits.bytes, MAX_WORKBOOK)
+            if sum(entry.file_size for entry in entries) > most:
                 raise DataError(
-                    f"{path.name} unpacks to more than the limit of {limits.bytes:,} bytes: give it in parts"
+                    f"{path.name} unpacks to more than the limit of {most:,} bytes: save it as CSV, or in parts"
                 )
             if not any(entry.filename.startswith("xl/") for entry in entries):
                 raise DataError(
