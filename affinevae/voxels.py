@@ -151,6 +151,7 @@ def run(options: Voxelize) -> None:
         raise ValueError(f"--output must end in .npz, not {options.output.suffix or 'nothing'}")
     if not options.source.exists():
         raise ValueError(f"there is no {options.source}")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     report = write_shapes(
         options.source, options.output, voxelize_file, options.size, leave_out=options.leave_out_unreadable,
         advice="replace them, take them out, or add --leave-out-unreadable",

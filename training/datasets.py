@@ -173,28 +173,30 @@ def load_images(
         raise DataError(f"size must be 1 to {math.isqrt(MAX_PIXELS)} pixels, not {how.size}")
     table, name, terms, source = _find(data)
     images, prepared = _stack(table.pictures, how, small, name)
-    images, labels, classes = _labelled(images, table, name)
+    images, labels, classes = labelled(images, table, name)
     rows = divide(table.split, labels, len(images), validation, seed, name)
     train, held, test = (take(images, labels, part) for part in rows)
     report = report_on(table, len(images), labels, classes, rows)
     return ImageData(train, held, test, classes, name, terms, source, prepared, report)
 
 
-def _labelled(images: Array, table: Table, name: str) -> tuple[Array, Array | None, tuple[str, ...]]:
+def labelled(
+    images: Array, table: Table, name: str, what: str = "image"
+) -> tuple[Array, Array | None, tuple[str, ...]]:
     """Images, labels (N,) and classes of a table, which loses what has no label if others have one."""
     if table.labels is None:
         return images, None, ()
     if np.shape(table.labels)[:1] != (len(images),):
-        raise DataError(f"{name} has {len(images)} images but labels of shape {np.shape(table.labels)}")
+        raise DataError(f"{name} has {len(images)} {what}s but labels of shape {np.shape(table.labels)}")
     found = read_labels(table.labels, name, table.classes)
     table.notes = (*table.notes, *found.notes)
     known = found.index != MISSING
     if known.all():
         return images, found.index, found.classes
     if not known.any():
-        table.notes = (*table.notes, "no image has a label")
+        table.notes = (*table.notes, f"no {what} has a label")
         return images, None, ()
-    names = tuple(f"image {i}" for i in np.flatnonzero(~known))
+    names = tuple(f"{what} {i}" for i in np.flatnonzero(~known))
     table.left_out = {**table.left_out, "without a label": names}
     table.split = None if table.split is None else table.split[known]
     return images[known], found.index[known], found.classes

@@ -32,7 +32,7 @@ from training.datasets import (
     ImageData,
     Table,
     divide,
-    index_labels,
+    labelled,
     report_on,
     sentence,
     take,
@@ -70,19 +70,33 @@ def holds_shapes(path: Path) -> bool:
     """Whether a file or folder holds voxel shapes or meshes rather than images.
 
     Raises:
-        DataError: an archive that is damaged, or folders that cannot be listed.
+        DataError: an archive that is damaged, folders that cannot be listed, or grids under another name.
     """
     if path.suffix.lower() == ".npz" and path.is_file():
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return any(key in arrays.files for key in GRIDS)
-        except (OSError, ValueError, zipfile.BadZipFile):
+                if any(key in arrays.files for key in (*GRIDS, "images", "jpeg")):
+                    return any(key in arrays.files for key in GRIDS)
+                meant = {key: shape for key in arrays.files if _cubic(shape := arrays[key].shape)}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
             return False  # whatever it is, the reader of images says what is wrong with it
+        if meant:
+            key, shape = next(iter(meant.items()))
+            raise DataError(
+                f"{path.name} holds no array called grids: if {key}, {shape}, is it, save it as grids"
+            )
+        return False
     if not (path.is_dir() or _is_archive(path)):
         return False
     with _opened(path) as (names, _):
         suffixes = {PurePosixPath(name).suffix.lower() for name in names if not is_litter(name)}
     return bool(suffixes & set(MESHES)) or bool(suffixes & set(OTHERS) and not suffixes & set(PICTURES))
+
+
+def _cubic(shape: tuple[int, ...]) -> bool:
+    """Whether an array may be of grids."""
+    sides = [n for n in shape[1:] if n != 1]
+    return len(sides) == 3 and len(set(sides)) == 1 and sides[0] in SIDES
 
 
 def load_shapes(
@@ -110,7 +124,7 @@ def load_shapes(
     else:
         table, what = _read_meshes(path, voxelize, size, advice), "meshes"
     grids, name = np.asarray(table.pictures), path.resolve().name
-    labels, classes = index_labels(table, len(grids), name)
+    grids, labels, classes = labelled(grids, table, name, "shape")
     rows = divide(table.split, labels, len(grids), validation, seed, name)
     train, held, test = (take(grids[..., None] * np.uint8(255), labels, part) for part in rows)
     report = report_on(table, len(grids), labels, classes, rows, what)
@@ -136,8 +150,8 @@ def write_shapes(
         source, voxelize, size, advice: as in :func:`load_shapes`.
     """
     table = _read_meshes(source, voxelize, size, None if leave_out else advice)
-    arrays: dict[str, Any] = {"grids": np.packbits(np.asarray(table.pictures), axis=-1)}
-    labels, classes = index_labels(table, len(arrays["grids"]), source.name)
+    grids, labels, classes = labelled(np.asarray(table.pictures), table, source.resolve().name, "shape")
+    arrays: dict[str, Any] = {"grids": np.packbits(grids, axis=-1)}
     if labels is not None:
         arrays |= {"labels": labels, "classes": np.array(classes)}
     if table.split is not None:
@@ -181,10 +195,8 @@ def _read_grids(path: Path) -> Table:
     split, classes = found.get("split"), found.get("classes")
     if split is not None and split.dtype.kind in "US":
         split = _split_words(split.astype(str), path.name)
-    labels = found.get("labels")
-    if labels is not None and labels.dtype.kind == "S":
-        labels = labels.astype(str)
-    return Table(cells, labels, split, None if classes is None else tuple(str(c) for c in classes.ravel()))
+    names = None if classes is None else tuple(classes.ravel().astype(str).tolist())
+    return Table(cells, found.get("labels"), split, names, "arrays")
 
 
 def _occupied(grids: Array, name: str) -> Array:

@@ -15,11 +15,13 @@ import pytest
 import torch
 import trimesh
 
+from affinevae.data import load
 from affinevae.meshes import parse_mesh
 from affinevae.polygons import Array, Limits, MeshError, triangulate
-from affinevae.voxels import read_shape, voxelize, voxelize_file
+from affinevae.voxels import Voxelize, read_shape, run, voxelize, voxelize_file
 from demo.uploads.meshes import read_shape_file
 from demo.uploads.values import UploadError
+from training.errors import DataError
 
 SIZE = 24
 ENTRIES: dict[str, Callable[[Path], Array]] = {
@@ -653,6 +655,38 @@ def test_limits_are_held_before_anything_is_made(kind: str) -> None:
             continue  # three points a face
         with pytest.raises(MeshError, match="it may have"):
             parse_mesh(data, kind, limits)
+
+
+# ---- sets ----
+
+
+def test_a_set_is_made_into_grids_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every kind of file in one set, some of them bad: all named with their reasons, or left out on request."""
+    for i, name in enumerate(name for name in READ if i_th_of_its_kind(name) < 3):
+        folder = tmp_path / "set" / ("L" if i % 2 else "star") / str(i) / "models"
+        folder.mkdir(parents=True)
+        saved(folder, f"model.{name.rpartition('.')[2]}", READ[name](SOLIDS["L" if i % 2 else "star"]))
+    for name in ("Draco.glb", "decimal commas.obj"):
+        saved(folder, name, NOT_READ[name][0])
+    with pytest.raises(
+        ValueError, match="set: 2 of 17 meshes cannot be read: .*Draco.glb \\(the GLB's.*--leave-out"
+    ):
+        run(Voxelize(tmp_path / "set", tmp_path / "new" / "set.npz", 16))
+    with pytest.raises(
+        DataError, match=r"2 of 17 meshes.*python -m affinevae\.voxels .*--leave-out-unreadable"
+    ):
+        load(str(tmp_path / "set"), size=16)
+    run(Voxelize(tmp_path / "set", tmp_path / "new" / "set.npz", 16, leave_out_unreadable=True))
+    said = capsys.readouterr().out
+    assert "17 files found, 15 read, as class folders" in said
+    assert re.search(r"1 left out: cannot be read: the mesh's numbers have decimal commas", said)
+    data = load(str(tmp_path / "new" / "set.npz"))
+    assert data.classes == ("L", "star")
+    assert (data.report.read, data.train.images.shape[1:]) == (15, (1, 16, 16, 16))
+
+
+def i_th_of_its_kind(name: str) -> int:
+    return [other for other in READ if other[-3:] == name[-3:]].index(name)
 
 
 # ---- polygons ----

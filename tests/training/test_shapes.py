@@ -247,6 +247,19 @@ def test_grids_as_people_save_them(tmp_path: Path) -> None:
         assert np.array_equal(data.test.images[:, 0].numpy(), cells[12:16] * 255)
 
 
+def test_grids_without_a_label_are_left_out_and_said(tmp_path: Path) -> None:
+    labels = np.array(["bed", "", "chair", "chair"] * 4 + ["bed", "", "chair", "Chair"])
+    data = load_shapes(npz(tmp_path / "set.npz", grids=grids(20), labels=labels), voxelize)
+    assert data.classes == ("bed", "chair")
+    assert data.report.left_out == {"without a label": tuple(f"shape {i}" for i in range(1, 20, 4))}
+    assert "'Chair' is read as 'chair': only the case differs" in data.report.notes
+
+
+def test_grids_under_another_name_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"if voxels, \(20, 8, 8, 8\), is it, save it as grids"):
+        holds_shapes(npz(tmp_path / "set.npz", voxels=grids(20), y=np.arange(20)))
+
+
 @pytest.mark.parametrize(("arrays", "sentence"), [
     ({"grids": np.zeros((4, 8, 8), np.uint8)}, r"grids must be \(N, S, S, S\)"),
     ({"grids": np.zeros((4, 8, 8, 9), np.uint8)}, r"grids must be \(N, S, S, S\)"),
