@@ -1,11 +1,38 @@
-"""Fixtures for every test."""
+"""Fixtures for every test, and the marks that a test has by where it stands: see CONTRIBUTING.md."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
+
+TESTS = Path(__file__).parent
+# Below ``tests/``; what starts a server or other processes, or builds graphs, is slow.
+MARKS = {
+    "*test_*train*.py": ("training", "slow"),
+    "test_tutorial.py": ("training", "slow"),
+    "faults/*": ("faults", "slow"),
+    "*test_*export*.py": ("slow",),
+    "demo/*test_endpoints*.py": ("slow",),
+    "demo/server/*": ("slow",),
+    "demo/uploads/test_mesh*.py": ("slow",),
+    "demo/uploads/test_uploads_meshes.py": ("slow",),
+    "test_api_docs.py": ("slow",),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = item.path.relative_to(TESTS).as_posix()
+        marks = {mark for pattern, names in MARKS.items() if fnmatch(place, pattern) for mark in names}
+        if "browser" in getattr(item, "fixturenames", ()):
+            marks |= {"browser", "slow"}
+        for mark in sorted(marks):
+            item.add_marker(mark)
+
 
 # Before torch is there: workers side by side that each take every core are several times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -151,6 +151,8 @@ def test_search_around_a_frozen_plain_vae() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, plain.parameters(), strict=True))
 
 
+@pytest.mark.slow
+@pytest.mark.training
 def test_learns_orientation_of_generated_furniture(tmp_path: Path) -> None:
     """Unknown orientations in, shape and pose out, no label used."""
     shapes, _ = furniture(600)
@@ -170,6 +172,8 @@ def test_learns_orientation_of_generated_furniture(tmp_path: Path) -> None:
     assert searched < 0.7 * encode_all(model, x, "none").nll.mean()
 
 
+@pytest.mark.slow
+@pytest.mark.training
 def test_one_command_from_grids_to_a_measured_folder(tmp_path: Path) -> None:
     shapes, kind = furniture(160)
     data, output = tmp_path / "furniture.npz", tmp_path / "model"

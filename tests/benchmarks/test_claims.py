@@ -175,6 +175,7 @@ def test_the_command_is_one_that_its_module_understands(
     assert understood
 
 
+@pytest.mark.slow
 def test_reading_needs_none_of_the_extras() -> None:
     extras = "{'accelerate', 'optuna', 'tyro', 'sklearn', 'datasets', 'psutil', 'matplotlib'}"
     script = f"import sys, benchmarks.claims; found = {extras} & set(sys.modules); assert not found, found"

@@ -40,6 +40,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
+@pytest.mark.training
 def test_rows_that_are_not_asked_for_stay_and_are_timed_with_the_others(found: Path) -> None:
     rows = json.loads((found / "tied_networks_blobs.json").read_text())["rows"]
     assert list(rows) == [DENSE, TIED, TAUGHT]
@@ -50,6 +52,8 @@ def test_rows_that_are_not_asked_for_stay_and_are_timed_with_the_others(found: P
     assert all(len(row["accuracies"]) == 2 for row in rows.values())
 
 
+@pytest.mark.slow
+@pytest.mark.training
 def test_a_network_from_its_twin_started_there_and_was_taught_by_it(found: Path) -> None:
     metrics = json.loads(next(found.glob("*from-twin-s1/metrics.json")).read_text())
     assert metrics["training"]["start"] == metrics["training"]["teacher"] == "blobs-resnet20@0.25-s1"
@@ -62,6 +66,8 @@ def test_a_network_from_its_twin_started_there_and_was_taught_by_it(found: Path)
     assert f"--networks {DENSE} {TIED} '{TAUGHT}' --epochs 1 --seeds 2" in claim.command
 
 
+@pytest.mark.slow
+@pytest.mark.training
 def test_a_narrower_network_starts_from_itself_and_is_taught_by_the_widest(
     found: Path, tmp_path: Path
 ) -> None:
@@ -93,6 +99,8 @@ def test_a_tie_is_compared_with_dense_networks_that_had_the_same_schooling() -> 
     assert over_dense(rows, "airbench") is None
 
 
+@pytest.mark.slow
+@pytest.mark.training
 def test_a_second_width_is_told_by_its_name_and_whether_it_is_level_with_the_twin(found: Path) -> None:
     path = found / "tied_networks_blobs.json"
     results = json.loads(path.read_text())
@@ -123,6 +131,8 @@ def test_a_network_from_a_twin_that_is_not_named_is_refused(tmp_path: Path) -> N
         run(TiedNetworks("blobs.npz", (TAUGHT,), runs=tmp_path, output=tmp_path / "none.json"))
 
 
+@pytest.mark.slow
+@pytest.mark.training
 def test_a_shipped_network_is_measured_as_it_is(
     found: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

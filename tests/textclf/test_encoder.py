@@ -28,10 +28,12 @@ def agrees(folder: Path) -> float:
     return float(((ours - theirs).abs() * mask[..., None]).max())
 
 
+@pytest.mark.slow
 def test_equals_transformers_bert(tmp_path: Path) -> None:
     assert agrees(write_backbone(tmp_path)) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec(PACKAGE) is None, reason="the backbone's package is not installed")
 def test_equals_transformers_on_the_real_backbone() -> None:
     assert agrees(backbone_folder(MINILM)) < 1e-5

@@ -48,6 +48,7 @@ def test_a_searched_plan_competes_with_what_is_no_faster() -> None:
     assert rows["fast"]["searched"] is rows["fast"]["ahead"] is None
 
 
+@pytest.mark.slow
 def test_times_stand_beside_the_accuracies_of_the_card(tmp_path: Path) -> None:
     classifier = model()
     test = {

@@ -39,6 +39,7 @@ def test_every_setting_is_timed_once(exported: TextClassifier) -> None:
     }
 
 
+@pytest.mark.slow
 def test_longer_texts_get_positions_and_shorter_ones_the_same_answer(
     exported: TextClassifier, tmp_path: Path
 ) -> None:

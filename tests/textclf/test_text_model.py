@@ -186,6 +186,7 @@ def test_long_texts_are_explained_in_parts() -> None:
     assert model().trace("", (2, 2)).contributions == ()
 
 
+@pytest.mark.slow
 def test_import_is_light() -> None:
     code = "import sys, textclf; print([m for m in ('transformers', 'optuna', 'onnx', 'sklearn') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

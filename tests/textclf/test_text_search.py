@@ -122,6 +122,7 @@ def worker(journal: str, log: str, both: Barrier) -> None:
     tried(logged, DEPTH, trials=40, shrink=SHRINK, skip=SKIP, storage=journal, seed=None)
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_search(tmp_path: Path) -> None:
     journal, logs = tmp_path / "journal", [str(tmp_path / "a"), str(tmp_path / "b")]
     context = multiprocessing.get_context("spawn")
@@ -191,6 +192,7 @@ def test_expected_error_does_not_reward_being_too_sure() -> None:
         assert sharpness(claimed, labels) == pytest.approx(1 / surer, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_command_names_plans(tmp_path: Path) -> None:
     data = write_csv(tmp_path / "reviews.csv", 200)
     folder = model().save_pretrained(tmp_path / "model", metrics={"training": {"seed": 0}})

@@ -68,6 +68,7 @@ def refusal(kind: type[Pretrained], folder: Path) -> str:
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_value_of_every_key_is_a_model_or_one_sentence(
     kind: str, saved: dict[str, Path], tmp_path: Path

@@ -314,6 +314,7 @@ def test_a_download_that_is_cut_starts_again(fake_hub: FakeHub, model: Tiny, whe
     assert {path.name for path in copy.iterdir()} == BELONGS
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("token")
 @pytest.mark.parametrize("name", ["affinevae-mnist", "cnn-cifar10", "text-agnews"])
 def test_shipped_models_come_back_with_their_graphs(
@@ -335,6 +336,7 @@ def test_shipped_models_come_back_with_their_graphs(
     assert all(torch.equal(tensor, state[key]) for key, tensor in model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_commands_write_no_bars_into_logs(
     fake_hub: FakeHub, model: Tiny, shelf: Path, tmp_path: Path
 ) -> None:

@@ -142,6 +142,7 @@ def command(shelf: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(run, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_exit_codes(shelf: Path, model: Tiny) -> None:
     model.save_pretrained(shelf / "mine")
     good = command(shelf, "verify", "mine")

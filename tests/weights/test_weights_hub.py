@@ -184,6 +184,7 @@ def test_what_lies_beside_the_weights_comes_along_and_nothing_else(
     assert equal(model, Tiny.from_pretrained("me/tiny"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("commit")
 @pytest.mark.parametrize("trouble", ["gone", "silent", "status"])
 def test_an_unreachable_hub_costs_at_most_three_seconds(fake_hub: FakeHub, trouble: str) -> None:
@@ -197,6 +198,7 @@ def test_an_unreachable_hub_costs_at_most_three_seconds(fake_hub: FakeHub, troub
     assert time.monotonic() - start < 3
 
 
+@pytest.mark.slow
 def test_a_name_server_that_is_silent(fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.getaddrinfo", lambda *args, **kwargs: time.sleep(4))
     start = time.monotonic()
@@ -212,6 +214,7 @@ def test_local_files_only_asks_nobody(fake_hub: FakeHub) -> None:
     assert fake_hub.requests == []
 
 
+@pytest.mark.slow
 def test_import_and_load_print_nothing_and_ask_nobody(
     fake_hub: FakeHub, model: Tiny, shelf: Path, tmp_path: Path
 ) -> None:

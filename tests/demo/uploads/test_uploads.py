@@ -274,6 +274,7 @@ print(peak() - before, time.process_time() - start, result)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("name", SLOW)
 def test_bombs_take_little_memory_and_time(name: str) -> None:
@@ -299,6 +300,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data", "answer"), [
     (encoded(corner(), "PNG"), "PNG (16, 8) 1"),
     (encoded(corner(), "JPEG", exif=turned_exif(6)), "JPEG (16, 8) 6"),
@@ -317,6 +319,7 @@ def test_hardened_pillow(data: bytes, answer: str) -> None:
     assert done.stdout.decode().startswith(answer)
 
 
+@pytest.mark.slow
 def test_importing_hardens_nothing() -> None:
     code = "import PIL.Image as p; a = p.MAX_IMAGE_PIXELS; import demo.uploads.pictures; assert p.MAX_IMAGE_PIXELS == a"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
