@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
-from weights.catalog import Entry, Listed, available, catalog, folder, is_here, register, unknown
-from weights.checkpoint import WEIGHTS, WeightsError, parameter_count, read_config
+from weights.catalog import Entry, Listed, available, catalog, directory, folder, is_here, register, unknown
+from weights.checkpoint import WeightsError, belonging, parameter_count, read_config
 from weights.hub import cached
 from weights.push import push
 from weights.whole import class_of, require_readable, require_whole
@@ -26,35 +27,44 @@ def place(name: str, entry: Entry | None) -> tuple[str, Path | None]:
     return ("cached" if copy else "Hub only"), copy
 
 
-def row(name: str, entry: Entry | None) -> tuple[str, str, str, str, str]:
-    """Name, library, megabytes, parameters and place; dashes for what cannot be read."""
+def row(name: str, entry: Entry | None) -> tuple[str, ...]:
+    """Name, library, megabytes, parameters, graphs and place; dashes for what cannot be read."""
     library = entry.package if entry else None
     try:
         where, copy = place(name, entry)
         if copy is None:
-            return name, library or "-", "-", "-", where
+            return name, library or "-", "-", "-", "-", where
         library = library or read_config(copy)[0]
-        size, count = (copy / WEIGHTS).stat().st_size / 1e6, parameter_count(copy)
+        files = belonging(os.listdir(copy))
+        size, count = sum((copy / file).stat().st_size for file in files) / 1e6, parameter_count(copy)
+        graphs = sum(file.endswith(".onnx") for file in files)
     except (WeightsError, OSError):
-        return name, library or "-", "-", "-", "missing or damaged"
-    return name, library or "-", f"{size:.2f} MB", f"{count:,}", where
+        return name, library or "-", "-", "-", "-", "missing or damaged"
+    return name, library or "-", f"{size:.2f} MB", f"{count:,}", str(graphs), where
 
 
 def list_all() -> int:
     entries = catalog()
-    head = ("name", "library", "on disk", "parameters", "place")
-    rows = [head, *(row(name, entries.get(name)) for name in available())]
+    head = ("name", "library", "on disk", "parameters", "graphs", "place")
+    rows = [head, *(row(name, entries.get(name)) for name in _known())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, library, size, count, where in rows:
+    for name, library, size, count, graphs, where in rows:
         left = f"{name:{widths[0]}}  {library:{widths[1]}}"
-        print(f"{left}  {size:>{widths[2]}}  {count:>{widths[3]}}  {where}")
+        print(f"{left}  {size:>{widths[2]}}  {count:>{widths[3]}}  {graphs:>{widths[4]}}  {where}")
     return 0
+
+
+def _known() -> list[str]:
+    names = available()
+    if not names:
+        raise WeightsError(f"there are no models in {directory()}: copy a model's folder there")
+    return names
 
 
 def verify(names: Sequence[str]) -> int:
     """One line a name, or a folder; what is in the catalogue byte for byte, the others by what they answer."""
     entries, failed = catalog(), 0
-    asked = list(names) or available()
+    asked = list(names) or _known()
     for name in asked:
         try:
             print(f"{name}: {_verdict(name, entries.get(name))}")
@@ -62,7 +72,7 @@ def verify(names: Sequence[str]) -> int:
             failed += 1
             print(f"{name}: WRONG: {error}")
     if failed:
-        print(f"{failed} of {len(asked)} must not be used", file=sys.stderr)
+        print(f"{failed} of {len(asked)} wrong", file=sys.stderr)
     return 2 if failed else 0
 
 
@@ -91,6 +101,8 @@ def _compared(copy: Path) -> str:
 
 def add(name: str, repo: str | None, revision: str | None) -> int:
     """Accept a folder as it is: it must be whole."""
+    if not is_here(name):
+        raise WeightsError(f"{directory()} has no folder {name!r}: copy the model's folder there first")
     _compared(folder(name))
     entry = register(name, repo, revision)
     for file, sha256 in entry.files.items():

@@ -28,7 +28,7 @@ def class_of(library: str | None) -> type[Pretrained] | None:
     """The class that loads the models of a library, if there is one."""
     if library in LIBRARIES:
         with suppress(ImportError):
-            importlib.import_module(library)
+            importlib.import_module(f"{library}.model")
     return next((kind for kind in Pretrained.__subclasses__() if kind._library() == library), None)
 
 
