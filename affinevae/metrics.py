@@ -7,6 +7,7 @@ clusters to classes (Kuhn 1955), k-NN regression R^2 for leakage, circular error
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -39,11 +40,16 @@ def knn_accuracy(z: Tensor, label: Tensor, train_z: Tensor, train_label: Tensor,
     return float(knn.score(z.numpy(), label.numpy()))
 
 
+def linear_probe(z: Tensor, label: Tensor) -> Callable[[Tensor, Tensor], float]:
+    """Logistic regression on standardised codes, as a function from other codes and labels to its accuracy."""
+    scaler = StandardScaler().fit(z.numpy())
+    probe = LogisticRegression(max_iter=500).fit(scaler.transform(z.numpy()), label.numpy())
+    return lambda other, truth: float(probe.score(scaler.transform(other.numpy()), truth.numpy()))
+
+
 def linear_probe_accuracy(z: Tensor, label: Tensor, train_z: Tensor, train_label: Tensor) -> float:
-    """Test accuracy of logistic regression on standardised codes."""
-    scaler = StandardScaler().fit(train_z.numpy())
-    probe = LogisticRegression(max_iter=500).fit(scaler.transform(train_z.numpy()), train_label.numpy())
-    return float(probe.score(scaler.transform(z.numpy()), label.numpy()))
+    """Test accuracy of a :func:`linear_probe`."""
+    return linear_probe(train_z, train_label)(z, label)
 
 
 LEAKAGE_FEWEST = 4  # codes: one half to fit, and two in the other for an R^2
