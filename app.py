@@ -29,16 +29,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="what visitors may open besides the models in weights/: repositories of the Hub, or folders of this "
         "machine as well; default: all for who sits at it, where only the loopback is served, else none",
     )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="MODULE:FUNCTION",
+        help="a function of your own, which is imported, that builds the network of models of yours",
+    )
     args = parser.parse_args(arguments)
     if args.open_models not in (None, *sources):  # argparse looks at what is typed, not at the environment
         parser.error(f"OPEN_MODELS must be one of {', '.join(sources)}, not {args.open_models!r}")
 
     gc.disable()  # until the page is served: looking through a million objects that all stay takes a sixth of the start
+    from classifiers import allow_network
     from demo.models.outside import policy_of
     from demo.server.serve import serve
     from demo.uploads.pictures import harden_pillow
 
     harden_pillow()
+    try:
+        for function in args.allow:
+            allow_network(function)
+    except ValueError as error:
+        parser.exit(2, f"error: {error}\n")
     try:
         serve(args.host, args.port, args.share, policy_of(args.open_models, args.host, args.share))
     except OSError:  # Gradio found no port

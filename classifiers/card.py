@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from classifiers.model import CompactCNNConfig
+from classifiers.networks import dense_name, is_own
 from training.card import Score, front_matter
 from training.left_out import on_card
 
@@ -16,7 +17,7 @@ CARD = """{front}
 multiply-accumulates{twin}. Trained on {data}. {terms}
 
 ```python
-from classifiers import CompactCNN
+from classifiers import CompactCNN{allow}
 
 model = CompactCNN.from_pretrained("{name}")
 model.predict([picture])  # PIL pictures of any size and mode, or (B, {channels}, H, W) in [0, 1] -> (B, {classes})
@@ -41,6 +42,9 @@ It answers with one of its {classes} classes whatever it is shown: {names}. Pict
 answer too; `energy(logits)` above `model.scope` is a hint that this is one.{foreign}
 """
 
+ALLOW = """, allow_network
+
+allow_network("{reference}")  # the author's code, which is not in this folder: get it first, and read it"""
 TASK = "image-classification"
 TAGS = (TASK, "weight-sharing", "efficient-networks")
 SCORES = (
@@ -65,6 +69,7 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         ),
         name=name,
         network=config.network,
+        allow=ALLOW.format(reference=dense_name(config.network)) if is_own(config.network) else "",
         classes=len(config.classes),
         names=", ".join(config.classes[:20]),
         size=config.size,

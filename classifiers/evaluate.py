@@ -21,7 +21,8 @@ from torchmetrics.functional.classification import binary_auroc, multiclass_cali
 from classifiers.card import model_card
 from classifiers.data import in_order, load
 from classifiers.model import ONNX, CompactCNN, energy
-from classifiers.networks import create_network, dense_name
+from classifiers.networks import allow_network, create_network, dense_name
+from classifiers.tie import untie
 from training.command import command
 from training.datasets import ImageData, ImageSplit
 from training.left_out import only_finite
@@ -45,6 +46,7 @@ class Evaluate:
         terms: terms of use of the data, for the card; known for data sets by name.
         output: folder for the results; the model's own if left out.
         half: store the weights as float16, and measure them so.
+        allow: functions of your own, module:function, that build networks: they are imported.
         foreign: data sets of other things than the classes: how many of their pictures get the hint that they are.
     """
 
@@ -53,6 +55,7 @@ class Evaluate:
     terms: str | None = None
     output: Path | None = None
     half: bool = False
+    allow: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
 
 
@@ -73,7 +76,7 @@ def evaluate(model: CompactCNN, split: ImageSplit) -> dict[str, Any]:
     logits, config = logits_of(model, split.images), model.config
     right = logits.argmax(1) == split.labels
     one = torch.zeros(1, config.channels, config.size, config.size)
-    twin = create_network(dense_name(config.network), len(config.classes), config.channels)
+    twin = untie(create_network(dense_name(config.network), len(config.classes), config.channels))
     per_class = {
         name: round(float(right[split.labels == k].float().mean()), 4)
         for k, name in enumerate(config.classes)
@@ -129,6 +132,8 @@ def out_of_scope(model: CompactCNN, own: Tensor, foreign: Tensor) -> dict[str, f
 
 def run(options: Evaluate) -> dict[str, Any]:
     """Evaluate a folder and write the results beside its weights; returns the metrics."""
+    for function in options.allow:
+        allow_network(function)
     config = CompactCNN.from_pretrained(options.model, engine="torch").config
     with claimed(options.output or Path(options.model)):
         return measure(load(options.data, config.prepared), options)

@@ -7,6 +7,7 @@ pictures; on small tied networks it is often slower than float32, so the choice 
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import tempfile
 import warnings
@@ -20,14 +21,15 @@ from torch import Tensor
 
 from classifiers.data import in_order, load
 from classifiers.evaluate import record_graph
-from classifiers.model import ONNX, CompactCNN, session
+from classifiers.model import ONNX, CompactCNN, probe, session
+from classifiers.networks import allow_network, is_own
 from training.command import command
 from training.datasets import ImageData
 from training.measure import Latency, compare
 from training.pictures import to_floats
 from training.progress import say
 from training.runs import claimed
-from weights.checkpoint import write
+from weights.checkpoint import one_line, write
 
 CALIBRATION = 512  # pictures that set the range of each activation
 OPSET = 17
@@ -41,6 +43,7 @@ class Export:
         model: folder of a model.
         precision: float32, int8, or the faster of the two on this machine at batch 1.
         data: pictures as for training, to calibrate int8 on, which needs them, and to measure the graph on.
+        allow: functions of your own, module:function, that build networks: they are imported.
         tolerance: accuracy that int8 may cost on held-out pictures, as a share, before float32 is kept.
     """
 
@@ -48,13 +51,15 @@ class Export:
     precision: Literal["float32", "int8", "fastest"] = "float32"
     data: str | None = None
     tolerance: float = 0.002
+    allow: tuple[str, ...] = ()
 
 
 def to_onnx(model: CompactCNN) -> bytes:
     """The model as ONNX: ``image`` (B, C, H, W) in [0, 1] -> ``logits`` (B, K), any B.
 
     Raises:
-        ValueError: the ``onnx`` package is missing (``pip install -e ".[train]"``).
+        ValueError: the ``onnx`` package is missing (``pip install -e ".[train]"``), or a network of one's own has
+            operations that ONNX has not, or answers otherwise there.
     """
     config, buffer = model.config, io.BytesIO()
     example = torch.zeros(2, config.channels, config.size, config.size)
@@ -73,8 +78,30 @@ def to_onnx(model: CompactCNN) -> bytes:
                 dynamo=False,
             )
     except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
-        raise ValueError(f"the export needs the packages of the extra `train`: {error}") from error
+        if importlib.util.find_spec("onnx") is None:
+            raise ValueError(f"the export needs the packages of the extra `train`: {error}") from error
+        raise ValueError(f"{config.network} cannot be written as ONNX: {one_line(error)}") from error
+    if is_own(config.network):
+        _require_same(buffer.getvalue(), model)
     return buffer.getvalue()
+
+
+@torch.no_grad()
+def _require_same(onnx: bytes, model: CompactCNN) -> None:
+    """``ValueError`` if the graph answers otherwise than the model, at batches that the export did not see."""
+    config = model.config
+    for batch in (1, 3):
+        image = probe(config.channels, config.size)[:1].repeat(batch, 1, 1, 1)
+        try:
+            found = run_session(onnx, image)
+        except Exception as error:  # whatever ONNX Runtime says to a batch of another size
+            raise ValueError(
+                f"{config.network} as ONNX runs on no batch of {batch}: {one_line(error)}"
+            ) from error
+        if found.shape != (wanted := model(image)).shape or not torch.allclose(
+            found, wanted, rtol=1e-3, atol=1e-3
+        ):
+            raise ValueError(f"{config.network} answers otherwise as ONNX, at a batch of {batch}")
 
 
 def to_int8(onnx: bytes, calibration: Tensor) -> bytes:
@@ -108,6 +135,8 @@ def to_int8(onnx: bytes, calibration: Tensor) -> bytes:
 
 def run(options: Export) -> dict[str, Latency]:
     """Export a folder's model; returns the latencies that decided."""
+    for function in options.allow:
+        allow_network(function)
     if not options.model.is_dir():
         raise ValueError(f"there is no folder {options.model}")
     with claimed(options.model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +14,19 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from classifiers import images as pictures
-from classifiers.networks import create_network, penultimate
+from classifiers.networks import (
+    allow_network,
+    create_network,
+    dense_name,
+    is_own,
+    penultimate,
+    require_logits,
+)
+from classifiers.tie import retie, ties_of
 from classifiers.tied import TiedConv, rename_kernel
 from training.pictures import Fit, Ground, Preparation, prepare_all
 from weights.arguments import items, number, texts, whole
-from weights.checkpoint import WeightsError, one_line
+from weights.checkpoint import Size, WeightsError, one_line
 from weights.graphs import probe_rows, require_agreement, require_plain
 from weights.pretrained import Pretrained
 
@@ -26,6 +34,7 @@ Engine = Literal["auto", "onnx", "torch"]
 ENGINES: tuple[Engine, ...] = ("auto", "onnx", "torch")
 AGAIN = "python -m classifiers.export"
 BATCH = 256
+MOST = 500_000_000  # numbers of a network that is built to be loaded, before it is tied
 ONNX = "model.onnx"
 
 
@@ -35,6 +44,8 @@ class CompactCNNConfig:
 
     Args:
         network: name, see :mod:`classifiers.networks`.
+        ties: name of each tied convolution and its tie, where the network's name does not say: of a network of one's
+            own, and of one that was tied afterwards.
         classes: names, in the order of the logits.
         size: pixels a side that it was trained on.
         channels: 1 grey, 3 RGB.
@@ -51,6 +62,7 @@ class CompactCNNConfig:
     fit: Fit = "crop"
     ground: Ground = "white"
     invert: bool = True  # what models did that do not say
+    ties: Mapping[str, str] | None = field(default=None, hash=False)
 
     @property
     def prepared(self) -> Preparation:
@@ -69,6 +81,12 @@ class CompactCNNConfig:
             number("a mean of pixels", mean, -1e6, 1e6)
             number("a std of pixels", std, 1e-6, 1e6)
         self.prepared.check()
+        if self.ties is not None:
+            if not isinstance(self.ties, Mapping):
+                raise ValueError(
+                    f"ties must be names of convolutions, each with its tie, not {self.ties!r:.40}"
+                )
+            texts("ties", [*self.ties, *self.ties.values()])
         return self
 
 
@@ -81,7 +99,7 @@ class CompactCNN(
 ):
     """Image classifier over (B, C, H, W) in [0, 1]. Arguments: see :class:`CompactCNNConfig`."""
 
-    later = ("fit", "ground", "invert")
+    later = ("fit", "ground", "invert", "ties")
 
     mean: Tensor
     std: Tensor
@@ -98,17 +116,45 @@ class CompactCNN(
         fit: Fit = "crop",
         ground: Ground = "white",
         invert: bool = True,
+        ties: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         named, scale = items("classes", classes), (items("mean", mean), items("std", std))
-        config = CompactCNNConfig(network, named, size, channels, *scale, fit, ground, invert)
+        config = CompactCNNConfig(network, named, size, channels, *scale, fit, ground, invert, ties)
         self.config = config.check()
         self.session: InferenceSession | None = None  # not a module: neither saved nor moved
-        self.network = create_network(network, len(self.config.classes), channels)
+        self.network = _network(self.config)
         self.register_buffer("mean", torch.tensor(self.config.mean).view(-1, 1, 1), persistent=False)
         # Energy below which 95 % of held-out pictures lie; training measures it at its end.
         self.register_buffer("scope", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(self.config.std).view(-1, 1, 1), persistent=False)
+
+    @classmethod
+    def allow(cls, reference: str) -> None:
+        allow_network(reference)
+
+    @classmethod
+    def size_of(cls, arguments: Mapping[str, Any]) -> Size:
+        """Of a network of ours; what one's own needs, its function alone knows."""
+        if is_own(arguments["network"]):
+            return Size(0, 0)
+        with torch.device("meta"):  # shapes, and no numbers
+            dense = create_network(dense_name(arguments["network"]), len(arguments["classes"]))
+            state = cls(**arguments).state_dict().values()
+        if (numbers := sum(p.numel() for p in dense.parameters())) > MOST:
+            raise ValueError(f"the network has {numbers:,} numbers before it is tied, more than {MOST:,}")
+        return Size(len(state), sum(tensor.numel() for tensor in state))
+
+    def _arguments(self) -> dict[str, Any]:
+        """With the ties that the network has now, where its name does not say them."""
+        config, ties = self.config, ties_of(self.network)
+        if not is_own(config.network):
+            with torch.device("meta"):
+                named = create_network(config.network, len(config.classes), config.channels)
+            if ties == ties_of(named):
+                return {k: v for k, v in super()._arguments().items() if k != "ties"}
+        self.config = replace(config, ties=ties)
+        return {**super()._arguments(), "ties": ties}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -198,8 +244,24 @@ class CompactCNN(
         return prepare_all(images, config.prepared)
 
 
+def _network(config: CompactCNNConfig) -> nn.Module:
+    """The network that a config describes, with the weights that its function gives it, or random ones."""
+    network = create_network(
+        config.network if config.ties is None else dense_name(config.network),
+        len(config.classes),
+        config.channels,
+    )
+    if config.ties is not None:
+        retie(network, config.ties)
+    if is_own(config.network):
+        require_logits(network, config.network, len(config.classes), config.channels, config.size)
+    return network
+
+
 def channels_last(model: CompactCNN) -> CompactCNN:
-    """The model itself, laid out in memory as convolutions on processors like it."""
+    """The model itself, laid out in memory as convolutions on processors like it, if no tensor has five axes."""
+    if any(tensor.ndim > 4 for tensor in model.state_dict().values()):
+        return model
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 

@@ -1,5 +1,7 @@
 """Networks by name: ``"wrn16-4"``, half as wide ``"wrn16-4@0.5"``, tied ``"wrn16-4:blueprint-4"``, or both.
 
+A function of one's own builds one as well: ``"my_module:build"``, tied ``"my_module:build:blueprint-4"``.
+
 CIFAR forms (32 x 32 pixels) of ResNet (He et al. 2016, arXiv:1512.03385, section 4.2), Wide ResNet (Zagoruyko &
 Komodakis 2016, arXiv:1605.07146), MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) and the quick ResNet-9, and
 ImageNet forms (224 x 224) of ResNet, MobileNetV2 and EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946).
@@ -9,9 +11,12 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import importlib
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -347,6 +352,12 @@ EFFICIENT_PLANS = ("kernel_bank-2", "filter_tile-2", "kronecker-2", "kronecker-4
 NAME = re.compile(
     r"(?P<base>[a-z][a-z0-9-]*)(?:@(?P<width>\d{1,2}(?:\.\d{1,3})?))?(?::(?P<plan>[a-z_0-9+-]+))?"
 )
+# A function of one's own that builds a network, and a plan: my_module:build, my_package.my_module:build:blueprint.
+OWN = re.compile(
+    r"(?P<base>(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<function>[A-Za-z_]\w*))(?::(?P<plan>[a-z_0-9+-]+))?"
+)
+Builder = Callable[..., nn.Module]  # (classes=K, channels=C) -> (B, C, H, W) to logits (B, K)
+ALLOWED: dict[str, Builder] = {}  # by reference; nothing but ``allow_network`` adds to it
 
 
 def list_networks(pattern: str = "*") -> list[str]:
@@ -358,43 +369,159 @@ def list_networks(pattern: str = "*") -> list[str]:
     return fnmatch.filter(names, pattern)
 
 
-def create_network(name: str, classes: int = 10, channels: int = 3) -> nn.Sequential:
-    """The network of a name, with random weights: (B, channels, H, W) to logits (B, classes).
+class Name(NamedTuple):
+    """A network's name, taken apart."""
+
+    base: str  # of NETWORKS, or the reference of a function
+    width: float
+    plan: str | None
+    own: bool  # built by a function of one's own
+
+
+def parse_name(name: str) -> Name:
+    """``"wrn16-4@0.5:block"`` -> base, width and plan; so is the reference of a function, allowed or not.
 
     Raises:
-        ValueError: an unknown network, width or plan; the sentence says what there is.
+        ValueError: an unknown network or width; the sentence says what there is.
     """
     match = NAME.fullmatch(name)
-    if match is None or match["base"] not in NETWORKS:
+    if match is not None and match["base"] in NETWORKS:
+        width = float(match["width"] or 1)
+        if not 0.05 <= width <= 16:
+            raise ValueError(f"the width of {name!r} must be 0.05 to 16")
+        return Name(match["base"], width, match["plan"], own=False)
+    if (own := OWN.fullmatch(name)) is not None:
+        return Name(own["base"], 1.0, own["plan"], own=True)
+    raise ValueError(
+        f"unknown network {name[:80]!r}: choose {', '.join(NETWORKS)}, then @WIDTH and :TIE if wanted, or a "
+        "function of your own that builds one, my_module:build"
+    )
+
+
+def is_own(name: str) -> bool:
+    """Whether a function of one's own builds the network of that name."""
+    return parse_name(name).own
+
+
+def allow_network(function: str | Builder) -> str:
+    """Let a function of one's own build networks; returns its reference, ``"my_module:build"``.
+
+    A reference is imported, which runs its module's code: only the one who runs the program can want that, so nothing
+    that is loaded, from a folder, the Hub or a visitor, ever does. What was allowed stays so while the program runs.
+
+    Args:
+        function: ``my_module:build``, where a plan may follow, or the function itself, which must be one that can be
+            found again under that name. Called as ``build(classes=10, channels=3)``, it returns a module from
+            (B, channels, H, W) to logits (B, classes).
+
+    Raises:
+        ValueError: there is no such function, or its module cannot be imported.
+    """
+    if callable(function):
+        reference = f"{function.__module__}:{getattr(function, '__qualname__', type(function).__name__)}"
+        if not OWN.fullmatch(reference):
+            raise ValueError(
+                f"{reference} cannot be found again by its name: define it at the top of a module"
+            )
+        ALLOWED[reference] = function
+        return reference
+    match = OWN.fullmatch(function)
+    if match is None or not parse_name(function).own:
+        raise ValueError(f"{function[:80]!r} names no function: write my_module:build")
+    try:
+        found = getattr(importlib.import_module(match["module"]), match["function"], None)
+    except ModuleNotFoundError as error:
+        where = "run the command in the folder where it lies, or put that on PYTHONPATH"
         raise ValueError(
-            f"unknown network {name!r}: choose {', '.join(NETWORKS)}, then @WIDTH and :TIE if wanted"
-        )
-    width = float(match["width"] or 1)
-    if not 0.05 <= width <= 16:
-        raise ValueError(f"the width of {name!r} must be 0.05 to 16")
-    network = NETWORKS[match["base"]].make(classes, channels, width)
-    initialise(network)
-    if match["plan"]:
-        tie(network, match["plan"], project=False)
+            f"{match['base']} cannot be imported, there is no module {error.name}: {where}"
+        ) from error
+    except Exception as error:  # whatever somebody's module raises
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(
+            f"{match['base']} cannot be imported, {match['module']} raises {told[:200]}"
+        ) from error
+    if not callable(found):
+        raise ValueError(f"{match['module']} has no function {match['function']}")
+    ALLOWED[match["base"]] = found
+    return match["base"]
+
+
+def create_network(name: str, classes: int = 10, channels: int = 3) -> nn.Module:
+    """The network of a name: (B, channels, H, W) to logits (B, classes).
+
+    One of ours has random weights. One of a function that :func:`allow_network` was told has those that the function
+    gives it, and where a plan ties it the nearest ones.
+
+    Raises:
+        ValueError: an unknown network, width or plan, or a function that is not allowed.
+    """
+    base, width, plan, own = parse_name(name)
+    if own:
+        network = _build_own(base, classes, channels)
+    else:
+        network = NETWORKS[base].make(classes, channels, width)
+        initialise(network)
+    if plan:
+        tie(network, plan, project=own)
     return network
+
+
+def _build_own(reference: str, classes: int, channels: int) -> nn.Module:
+    if reference not in ALLOWED:
+        raise ValueError(
+            f"unknown network {reference[:60]!r}: ours are {', '.join(list(NETWORKS)[:3])} and more, and a function of "
+            "your own must be allowed, with --allow MODULE:FUNCTION or allow_network in Python"
+        )
+    try:
+        network = ALLOWED[reference](classes=classes, channels=channels)
+    except TypeError as error:
+        wanted = "it must take classes= and channels= and return a module"
+        raise ValueError(f"{reference} does not build a network ({error}): {wanted}") from error
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"{reference} returns a {type(network).__name__} where a torch module is needed")
+    return network
+
+
+def require_logits(network: nn.Module, name: str, classes: int, channels: int, size: int) -> None:
+    """``ValueError`` unless the network makes finite logits (B, classes) of pictures of that size."""
+    modes = [(module, module.training) for module in network.modules()]
+    device = next((t.device for t in network.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            found = network.eval()(torch.zeros(2, channels, size, size, device=device))
+    except Exception as error:  # whatever somebody's module raises
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(
+            f"{name} does not run on pictures of {channels} x {size} x {size}: {told[:200]}"
+        ) from error
+    finally:
+        for module, training in modes:
+            module.training = training
+    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if shape != (2, classes):
+        raise ValueError(f"{name} gives {shape} for two pictures where logits (2, {classes}) are needed")
+    for key, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f"{name} holds NaN or infinity in {key!r}, which cannot be saved")
 
 
 def dense_name(name: str) -> str:
     """The untied network of the same shape: ``"wrn16-4:block"`` -> ``"wrn16-4"``."""
-    return name.partition(":")[0]
+    plan = parse_name(name).plan
+    return name.removesuffix(f":{plan}") if plan else name
 
 
 def native_size(name: str) -> int:
-    """Pixels a side that the network was designed for."""
-    match = NAME.fullmatch(name)
-    if match is None or match["base"] not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}")
-    return NETWORKS[match["base"]].size
+    """Pixels a side that the network was designed for; of a function's, which does not say, those of CIFAR's."""
+    base, *_, own = parse_name(name)
+    return 32 if own else NETWORKS[base].size
 
 
 def initialise(network: nn.Module) -> None:
     """He et al. 2015 for convolutions; a small linear layer."""
     for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.is_meta:
+            continue  # shapes alone
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_in" if module.groups == 1 else "fan_out")
         elif isinstance(module, nn.Linear):
@@ -402,10 +529,31 @@ def initialise(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def penultimate(network: nn.Sequential, x: Tensor) -> Tensor:
-    """Features (B, C) that the linear layer sees."""
-    head = network[-1]
-    assert isinstance(head, Head)
-    for layer in [*list(network)[:-1], *list(head)[:-1]]:
-        x = layer(x)
-    return torch.as_tensor(x)
+def penultimate(network: nn.Module, x: Tensor) -> Tensor:
+    """Features (B, C) that the linear layer sees.
+
+    Raises:
+        ValueError: no linear layer of the network makes its logits.
+    """
+    if isinstance(network, nn.Sequential) and len(network) and isinstance(head := network[-1], Head):
+        for layer in [*list(network)[:-1], *list(head)[:-1]]:
+            x = layer(x)
+        return torch.as_tensor(x)
+    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    here = threading.get_ident()  # others may be asking the same network
+
+    def note(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+        if threading.get_ident() == here:
+            seen[module] = given[0], made
+
+    hooks = [module.register_forward_hook(note) for module in linear]
+    try:
+        logits = network(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for given, made in seen.values():
+        if made is logits and given.ndim == 2:
+            return given
+    raise ValueError("no linear layer of the network makes its logits: it has no features to show")

@@ -24,7 +24,7 @@ from classifiers.data import load
 from classifiers.evaluate import Evaluate, accuracy, left_out, logits_of, measure
 from classifiers.model import CompactCNN, channels_last, energy
 from classifiers.muon import Muon
-from classifiers.networks import Whiten, dense_name, native_size
+from classifiers.networks import Whiten, allow_network, dense_name, is_own, native_size
 from classifiers.tie import tie
 from training.command import Flag, command
 from training.datasets import ImageData
@@ -42,7 +42,8 @@ class Train:
         data: data set: a name (cifar10, cifar100, fashion, mnist), a Hub data set, a .npz, .csv, .parquet file or a
             folder of class folders (ImageNet's layout).
         output: folder of the model; the same command continues an interrupted run.
-        network: name: a network, @WIDTH and :TIE if wanted (wrn16-2, resnet9@0.5, resnet9@0.5:blueprint).
+        network: name: a network, @WIDTH and :TIE if wanted (wrn16-2, resnet9@0.5, resnet9@0.5:blueprint), or a function
+            of your own that builds one, which is imported (my_module:build, my_module:build:blueprint).
         size: pixels a side; the network's own if left out, but small pictures stay as they are.
         channels: 1 grey, 3 RGB; as the data if left out.
         fit: of pictures that are not square: crop keeps the middle, letterbox all of it.
@@ -182,7 +183,7 @@ def start_from(trained: CompactCNN, model: CompactCNN) -> None:
     Raises:
         ValueError: the other one is of another shape.
     """
-    own, (name, _, plan) = model.config.network, model.config.network.partition(":")
+    own, name = model.config.network, dense_name(model.config.network)
     wanted = " or ".join(dict.fromkeys((own, name)))
     if trained.config.network not in (own, name):
         raise ValueError(f"--start must be a trained {wanted}, not a {trained.config.network}")
@@ -191,13 +192,19 @@ def start_from(trained: CompactCNN, model: CompactCNN) -> None:
             f"--start must be a {wanted} trained on the classes {', '.join(model.classes[:5])} in pictures of "
             f"{model.config.channels} channels, not on {', '.join(trained.classes[:5])} in {trained.config.channels}"
         )
-    if plan and trained.config.network == name:
-        tie(trained.network, plan)
-    model.network.load_state_dict(trained.network.state_dict())
+    if own != name and trained.config.network == name:
+        tie(trained.network, own.removeprefix(f"{name}:"))
+    try:
+        model.network.load_state_dict(trained.network.state_dict())
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"--start holds another {wanted}: its tensors do not fit ({reason})") from error
 
 
 def check(options: Train) -> None:
-    """``RunError`` for options that no data can make right."""
+    """``RunError`` or ``ValueError`` for options that no data can make right."""
+    if is_own(options.network):
+        allow_network(options.network)
     options.loop.check()
     if options.size is not None:
         require("--size", options.size, 8 <= options.size <= 1024, "8 to 1024 pixels")

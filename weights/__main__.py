@@ -13,6 +13,7 @@ from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-def
 from weights.catalog import Entry, Listed, available, catalog, directory, folder, is_here, register, unknown
 from weights.checkpoint import WeightsError, belonging, parameter_count, read_config
 from weights.hub import cached
+from weights.pretrained import locate
 from weights.push import push
 from weights.whole import class_of, require_readable, require_whole
 
@@ -153,7 +154,25 @@ def parser() -> argparse.ArgumentParser:
     pushing.add_argument(
         "--pin", action="store_true", help="write the repository and commit into the catalogue"
     )
+    for command in (checking, adding, pushing):
+        command.add_argument(
+            "--allow",
+            action="append",
+            default=[],
+            metavar="MODULE:FUNCTION",
+            help="a function of your own, which is imported, that builds the network of the model",
+        )
     return found
+
+
+def _allowed(names: Sequence[str], references: Sequence[str]) -> Sequence[str]:
+    """The names, after the import of what builds their networks: the command says so."""
+    for name in names if references else ():
+        kind = class_of(read_config(locate(name, local_files_only=True)[0])[0])
+        for reference in references:
+            if kind is not None:
+                kind.allow(reference)
+    return names
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -161,13 +180,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     run: dict[str, Callable[[], int]] = {
         "list": list_all,
-        "verify": lambda: verify(args.names),
-        "add": lambda: add(args.name, args.repo, args.revision),
-        "push": lambda: send(args.what, args.repo, not args.public, args.revision, args.pin),
+        "verify": lambda: verify(_allowed(args.names, args.allow)),
+        "add": lambda: add(_allowed([args.name], args.allow)[0], args.repo, args.revision),
+        "push": lambda: send(
+            _allowed([args.what], args.allow)[0], args.repo, not args.public, args.revision, args.pin
+        ),
     }
     try:
         return run[args.command]()
-    except WeightsError as error:
+    except (WeightsError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
 

@@ -211,6 +211,18 @@ class Pretrained(PyTorchModelHubMixin):
         return _on(model, map_location)
 
     @classmethod
+    def allow(cls, reference: str) -> None:
+        """Let code of one's own, ``module:function``, take part in building models of this class.
+
+        Raises:
+            ValueError: there is no such function.
+            WeightsError: models of this class are built by no other code than the library's.
+        """
+        raise WeightsError(
+            f"no code but {cls._library()}'s own builds its models: leave --allow {reference} out"
+        )
+
+    @classmethod
     def size_of(cls, arguments: Mapping[str, Any]) -> Size:
         """Tensors and numbers that a model of these arguments needs at least; known without building it.
 

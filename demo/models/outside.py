@@ -16,11 +16,12 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from classifiers import create_network
+from classifiers import CompactCNN
+from classifiers.networks import ALLOWED, dense_name, is_own
 from demo.models.kinds import KINDS, Kind, kind_of
 from demo.uploads.values import UploadError, quotable
 from demo.words import listed
-from training.measure import parameters
+from training.measure import macs, parameters
 from weights import WeightsError
 from weights.checkpoint import CARD, CONFIG, METRICS, WEIGHTS, one_line, parameter_count, read_config
 from weights.hub import fetch
@@ -29,6 +30,7 @@ from weights.pretrained import REPO
 Sources = Literal["none", "hub", "all"]
 MAX_BYTES = 500_000_000  # of a model; float16 BERT-large has 670 MB
 MAX_CONFIG_BYTES = 2_000_000
+MAX_MACS = 100_000_000_000  # of a picture: seconds on a processor
 # No ONNX graph of a stranger: it need not be what the weights say, and it is a program of its own.
 FETCHED = (CONFIG, WEIGHTS, METRICS, CARD, "map.safetensors", "front.json")
 HUB = re.compile(rf"({REPO.pattern})(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?")
@@ -84,7 +86,7 @@ def find(asked: object, policy: Policy) -> Found:
     text = quotable(asked, "The model")
     hub = HUB.fullmatch(text)
     if policy.sources == "all" and (folder := _folder(text)) is not None:
-        return Found(str(folder), folder, kind_in(folder))
+        return Found(str(folder), folder, kind_in(folder, policy.at_home))
     if hub and policy.sources != "none":
         token = None if policy.at_home else False
         folder = fetch(hub[1], hub[2], token=token, files=FETCHED, most=MAX_BYTES)
@@ -116,8 +118,12 @@ def _folder(text: str) -> Path | None:
         return None
 
 
-def kind_in(folder: Path) -> Kind:
-    """What a folder holds, from its config and the header of its weights; raises as :func:`find`."""
+def kind_in(folder: Path, owner: bool = False) -> Kind:
+    """What a folder holds, from its config and the header of its weights; raises as :func:`find`.
+
+    Args:
+        owner: whether the page's owner asks, whose own code may build the network of a classifier.
+    """
     for file, most in ((CONFIG, MAX_CONFIG_BYTES), (WEIGHTS, MAX_BYTES)):
         path = folder / file
         if path.exists() and not path.is_file():
@@ -129,12 +135,27 @@ def kind_in(folder: Path) -> Kind:
     library, config = read_config(folder)
     try:
         kind = _kind(str(library), config)
+        if kind == "classifier" and is_own(config["network"]):
+            _require_allowed(folder, dense_name(config["network"]), owner)
+            return kind
         claimed = _claims(config) if kind == "classifier" else 0
         if (folder / WEIGHTS).is_file() and claimed > 2 * parameter_count(folder):
             raise WeightsError(f"{folder / CONFIG} describes a larger network than {WEIGHTS} holds")
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise WeightsError(f"{folder / CONFIG} describes no model ({one_line(error)})") from error
     return kind
+
+
+def _require_allowed(folder: Path, function: str, owner: bool) -> None:
+    """``WeightsError`` unless the page's owner asks, and started it with the function that builds the network."""
+    if not owner:
+        raise WeightsError(
+            f"{folder} needs code of its own, {function[:60]}, which this page runs for nobody"
+        )
+    if function not in ALLOWED:
+        raise WeightsError(
+            f"{folder} needs code of its own: if {function[:60]} is yours, start the page with --allow {function[:60]}"
+        )
 
 
 def _kind(library: str, config: Mapping[str, Any]) -> Kind:
@@ -152,9 +173,20 @@ def _kind(library: str, config: Mapping[str, Any]) -> Kind:
 
 
 def _claims(config: Mapping[str, Any]) -> float:
-    """Numbers that a named network will need; the other models count theirs themselves, before they are built."""
-    with torch.device("meta"):
-        return parameters(create_network(config["network"], len(config["classes"]), int(config["channels"])))
+    """Numbers that a named network will need; the other models count theirs themselves, before they are built.
+
+    Raises:
+        WeightsError: a picture would take it minutes.
+    """
+    with torch.device("meta"):  # shapes, and no numbers
+        network = CompactCNN(**config)
+        work = macs(network, torch.zeros(1, config["channels"], config["size"], config["size"]))
+    if work > MAX_MACS:
+        raise WeightsError(
+            f"It does {work / 1e9:,.0f} billion multiply-accumulates a picture: this page runs up to "
+            f"{MAX_MACS / 1e9:,.0f}"
+        )
+    return parameters(network)
 
 
 def as_arguments(name: str) -> str:
