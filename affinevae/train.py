@@ -43,7 +43,8 @@ from affinevae.turned import TurnedImages
 from affinevae.variants import with_variants
 from training.command import Flag, command
 from training.datasets import ImageData
-from training.loop import LoopConfig, fit, fitting, require
+from training.loop import LoopConfig, RunError, fit, fitting, require
+from training.measure import available_memory
 from training.runs import announce, carry_out
 
 
@@ -310,6 +311,7 @@ def train_and_save(options: Train, data: ImageData, found: dict[str, Any]) -> No
     """Train, from the last checkpoint on, and write the model's folder; ``found`` is the data's fingerprint."""
     model = build(options, data)
     size = model.config.size[0]
+    require_memory(model, len(data.train) * (1 + options.variants), options.turn_anew)
     sources = with_variants(data.train.images, options.variants, options.loop.seed)
     images = TurnedImages(sources, size, options.turns, options.loop.seed, options.turn_anew)
     validation, poses, _ = turned(data.validation, size, options.turns, VALIDATION_SEED, options.validation)
@@ -364,6 +366,18 @@ def stand_upright(model: AffineVAE, images: Tensor, poses: Tensor, turns: str) -
     ):  # what turns about the vertical only cannot be told to stand up
         offset[cubes[:, 2, 2] != 1] = torch.inf
     model.turn_frame(int(offset.argmin()))
+
+
+def require_memory(model: AffineVAE, examples: int, anew: bool) -> None:
+    """``RunError`` where the turned images, which are held in memory, will not fit there."""
+    config, free = model.config, available_memory()
+    enlarged = 4 if anew and config.dims == 2 else 1  # twice the resolution, to be turned again and again
+    needed = examples * config.channels * math.prod(config.size) * enlarged
+    if free is not None and needed > free:
+        raise RunError(
+            f"{examples:,} examples in frames of {'x'.join(map(str, config.size))} take {needed / 2**30:,.1f} GiB of "
+            f"memory, and {free / 2**30:,.1f} are free: use a smaller --size, or fewer of them"
+        )
 
 
 def said(model: AffineVAE) -> str:

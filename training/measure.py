@@ -122,6 +122,20 @@ def _summary(pairs: list[tuple[float, float]], threads: int) -> Latency:
     return Latency(median(wall), min(wall), p90, median(cpu), len(wall), threads)
 
 
+def available_memory() -> int | None:
+    """Bytes that this process may still take, by the system and by the container it runs in; None where unknown."""
+    found = []
+    info, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+    if info.exists():
+        found += [
+            int(line.split()[1]) * 1024 for line in info.read_text().splitlines() if "MemAvailable" in line
+        ]
+    limit, used = ((group / name) for name in ("memory.max", "memory.current"))
+    if limit.exists() and used.exists() and limit.read_text().strip().isdigit():
+        found.append(max(0, int(limit.read_text()) - int(used.read_text())))
+    return min(found, default=None)
+
+
 def machine() -> dict[str, str | int]:
     """What a reader must know to judge a time; no host name, no user, no path."""
     return {

@@ -16,7 +16,7 @@ from affinevae.data import SCALED, load
 from affinevae.explore import MAP, read_map
 from affinevae.train import Train, train
 from training.left_out import UNDEFINED, only_finite, sentences, too_few
-from training.loop import LoopConfig
+from training.loop import LoopConfig, RunError
 
 RNG = np.random.default_rng(0)
 
@@ -143,3 +143,16 @@ def test_only_finite_numbers_are_kept_and_the_others_named() -> None:
             "c.e": UNDEFINED,
         },
     }
+
+
+def test_frames_that_do_not_fit_into_memory_are_refused_before_they_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("affinevae.train.available_memory", lambda: 20_000)
+    train(Train(data(tmp_path, 30), tmp_path / "fits", width=8, features=2, blocks=1, measure=False, turns="none",
+                loop=LoopConfig(epochs=1, batch=8, precision="no")))  # fmt: skip
+    with pytest.raises(
+        RunError, match="24 examples in frames of 128x128 take .* are free: use a smaller --size"
+    ):
+        train(Train(data(tmp_path, 30), tmp_path / "large", width=8, features=2, blocks=1, size=128))
+    assert not (tmp_path / "large").exists()

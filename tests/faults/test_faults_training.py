@@ -8,6 +8,8 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from classifiers import CompactCNN
 from classifiers.augment import Augment
 from training import runs
 from training.loop import CHECKSUMS, LoopConfig, RunError, checksums, fit
-from training.runs import conclude, finished, read_metrics
+from training.runs import carry_out, conclude, finished, read_metrics
 from weights import WeightsError
 
 CONFIG = LoopConfig(epochs=4, batch=8, lr=0.05, checkpoint_every=0, precision="no")
@@ -136,6 +138,47 @@ def test_a_checkpoint_without_checksums_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "checkpoint" / CHECKSUMS).unlink()
     with pytest.raises(RunError, match=f"holds no {CHECKSUMS}"):
         train(tmp_path)
+
+
+class Texts(NamedTuple):
+    """Of a data set that is one text."""
+
+    texts: list[str]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def renewing(folder: Path, fresh: bool) -> str:
+    """A run of one file, started over or not; what the folder holds in the end."""
+    one = Texts(["a"], torch.zeros(1, dtype=torch.long))
+    recipe = {"lr": 2 if fresh else 1}
+
+    def write(data: object, place: Path, found: dict[str, object]) -> None:
+        (place / "model.safetensors").write_text("new" if fresh else "old")
+        (place / "metrics.json").write_text(json.dumps({"training": {**recipe, "fingerprint": found}}))
+
+    data = SimpleNamespace(train=one, validation=one, test=one, classes=("a", "b"))
+    carry_out(folder, recipe, load=lambda: data, train=write, measure=None, fresh=fresh)
+    return (folder / "model.safetensors").read_text()
+
+
+def test_a_run_that_is_started_over_and_killed_anywhere_ends_with_the_new_model(tmp_path: Path) -> None:
+    for change in range(1, 60, 5):
+        folder = tmp_path / str(change)
+        assert renewing(folder, False) == "old"
+        (folder / "model.onnx").write_text("old")
+        ended = in_child(killed_at, change, folder, renewing, folder, True)
+        assert ended.killed or ended.raised is None, ended
+        assert renewing(folder, True) == "new"
+        left = {
+            path.name for path in folder.iterdir() if not path.name.startswith(f".{change}.")
+        }  # of weights.write
+        assert left == {"metrics.json", "model.safetensors"}
+        if not ended.killed:
+            break
+    assert 10 < change < 56
 
 
 # Starved --------------------------------------------------------------------------------------------------------------
