@@ -671,30 +671,6 @@ def in_threads(function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
 # ---- labels and splits ----
 
 
-def index_labels(table: Table, n: int, name: str) -> tuple[Array | None, tuple[str, ...]]:
-    """Labels as indices (N,) int64 into the classes; without given classes these are the sorted labels."""
-    if table.labels is None:
-        return None, ()
-    labels = np.asarray(table.labels)
-    if labels.shape != (n,):
-        raise DataError(f"{name} has {n} images but labels of shape {labels.shape}")
-    if labels.dtype.kind == "f" and (labels == np.rint(labels)).all():
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels):
-        labels = labels.astype(str)
-    if labels.dtype.kind not in "biuU" or (labels.dtype.kind == "i" and labels.min() < 0):
-        raise DataError(f"{name}: some labels are missing, negative or neither whole numbers nor words")
-    if table.classes is None:
-        values, index = np.unique(labels, return_inverse=True)
-        return index.astype(np.int64), tuple(str(v) for v in values)
-    position: dict[Any, int] = {word: i for i, word in enumerate(table.classes)}
-    if labels.dtype.kind != "U":
-        position = {i: i for i in range(len(table.classes))}
-    if unknown := set(labels.tolist()) - set(position):
-        raise DataError(f"{name}: label {min(unknown)!r} is not one of its {len(table.classes)} classes")
-    return np.array([position[label] for label in labels.tolist()], np.int64), table.classes
-
-
 def divide(
     split: Array | None, labels: Array | None, n: int, validation: int | float | None, seed: int, name: str
 ) -> tuple[Array, Array, Array]:
