@@ -368,7 +368,7 @@ class Pretrained(PyTorchModelHubMixin):
         """Whether a folder holds this very model, in float32 or half of it."""
         try:
             library, arguments = read_config(place)
-            stored = read_tensors(place)
+            stored = self.renamed(read_tensors(place))
         except WeightsError:
             return False
         mine = json.loads(to_json(self._arguments()))
