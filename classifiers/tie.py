@@ -35,7 +35,7 @@ class Tie:
     """A family at a degree, for convolutions of so many channels; written ``kronecker-4`` or ``kronecker-4-from-128``.
 
     Wide layers hold most of a network's parameters, at sizes where a kernel has few places to be: there sharing costs
-    least (README, "Kernels that share weights").
+    least (docs/results.md).
     """
 
     family: str

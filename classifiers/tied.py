@@ -4,7 +4,7 @@ A dense kernel W (O, I, k, k) gives each of its O * I channel pairs a spatial ke
 writes W by fewer numbers and never forms it to compute: it runs the cheapest sequence of ordinary operations that its
 algebra allows. ``to_dense`` forms W (tests hold the two equal), ``project`` finds the nearest tied kernel to a dense
 one, ``parameter_count`` and ``mac_count`` are exact. Which families pay on a real processor, and which only on
-paper, is in docs/networks.md.
+paper, is in docs/results.md.
 
 The algebra asks neither how many axes a kernel has nor which way it runs: k, k stands for one, two or three sides, a
 grouped convolution is tied within its groups (I is then the channels of one), and in a transposed one the same two
