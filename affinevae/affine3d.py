@@ -139,8 +139,8 @@ class SO3(Rotations):
     def _log_volume(self) -> Tensor:
         """Log prior over ``2 REACH + 1`` steps a side: the volume of SO(3) that a step stands for."""
         axis = torch.arange(-self.REACH, self.REACH + 1) * STEP
-        half = torch.cartesian_prod(axis, axis, axis).norm(dim=1) / 2
-        table = 2 * torch.log(torch.sinc(half / math.pi)).view([len(axis)] * 3)
+        half = torch.cartesian_prod(axis, axis, axis).norm(dim=1) / 2  # (13^3,): half the angle of a step
+        table = 2 * torch.log(torch.sinc(half / math.pi)).view([len(axis)] * 3)  # (13, 13, 13)
         total = table[tuple((self.local + self.REACH).T)].logsumexp(0) + math.log(24)
         return table - total
 
@@ -160,7 +160,7 @@ class SO3(Rotations):
 
     @cached_property
     def neighbourhood(self) -> Tensor:
-        vectors = self.from_cells(self.covering)
+        vectors = self.from_cells(self.covering)  # (648, 3)
         quaternion = roma.rotvec_to_unitquat(vectors)
         near = 2 * (quaternion @ quaternion.T).abs().clamp(max=1).acos() < math.radians(40)
         width = int(near.sum(1).max())
@@ -179,16 +179,18 @@ class SO3(Rotations):
         return cells[..., 0] * 27 + third[..., 0] * 9 + third[..., 1] * 3 + third[..., 2]
 
     def to_cells(self, pose: Tensor) -> Tensor:
-        cube, quaternion = _nearest_cube(pose)
-        back = roma.quat_conjugation(_cube_quaternions().to(pose))[cube]
-        rest = roma.quat_product(quaternion.flatten(0, -2), back.flatten(0, -2))
+        cube, quaternion = _nearest_cube(pose)  # (...,), (..., 4)
+        back = roma.quat_conjugation(_cube_quaternions().to(pose))[cube]  # (..., 4)
+        rest = roma.quat_product(
+            quaternion.flatten(0, -2), back.flatten(0, -2)
+        )  # (N, 4): what the cube leaves
         steps = (roma.unitquat_to_rotvec(rest).view(pose.shape) / STEP).round().clamp(-self.REACH, self.REACH)
         return torch.cat([cube[..., None], steps.long()], -1)
 
     def from_cells(self, cells: Tensor, offset: Tensor | None = None) -> Tensor:
         steps = cells[..., 1:] if offset is None else cells[..., 1:] + offset
-        turn = roma.rotvec_to_unitquat((steps * STEP).flatten(0, -2))
-        cube = _cube_quaternions().to(turn)[cells[..., 0].flatten()]
+        turn = roma.rotvec_to_unitquat((steps * STEP).flatten(0, -2))  # (N, 4)
+        cube = _cube_quaternions().to(turn)[cells[..., 0].flatten()]  # (N, 4)
         return roma.unitquat_to_rotvec(roma.quat_product(turn, cube)).view(*cells.shape[:-1], 3)
 
     def log_prior(self, cells: Tensor) -> Tensor:

@@ -142,14 +142,14 @@ class TemplateScorer(nn.Module):
 
     def __init__(self, channels: int, rotations: Rotations, templates: int = 24) -> None:
         super().__init__()
-        matrices = rotations.matrix(rotations.from_cells(rotations.covering))
-        cubes = cube_rotations()
-        nearest = torch.einsum("kij,cij->kc", matrices, cubes).argmax(1)
+        matrices = rotations.matrix(rotations.from_cells(rotations.covering))  # (K, 3, 3)
+        cubes = cube_rotations()  # (24, 3, 3)
+        nearest = torch.einsum("kij,cij->kc", matrices, cubes).argmax(1)  # (K,)
         used, cube = nearest.unique(return_inverse=True)
         rest = cubes[nearest].transpose(1, 2) @ matrices  # matrix = cube @ rest
         small, index = (rest * 1e4).round().flatten(1).unique(dim=0, return_inverse=True)
         self.used, self.count = used.tolist(), len(small)
-        first = torch.stack([rest[index == k][0] for k in range(len(small))])
+        first = torch.stack([rest[index == k][0] for k in range(len(small))])  # (small, 3, 3)
         axis = cell_centres(self.SIDE, torch.device("cpu"))
         centres = torch.cartesian_prod(axis, axis, axis)
         # w(rest^-1 p) at every cell p: what a turned template looks like; last axis first, as grid_sample wants it.
@@ -169,14 +169,16 @@ class TemplateScorer(nn.Module):
     entry: Tensor
 
     def forward(self, shape: Tensor) -> Tensor:
-        small = F.adaptive_avg_pool3d(shape.float(), self.SIDE)
+        small = F.adaptive_avg_pool3d(shape.float(), self.SIDE)  # (B, C, 8, 8, 8)
         copies = [turn_exactly(small, torch.full((len(small),), c, device=small.device)) for c in self.used]
         views = torch.stack(copies, 1).flatten(2)  # (B, cubes, C cells)
         turned = F.grid_sample(
             self.templates.expand(self.count, -1, -1, -1, -1), self.looks, align_corners=False
         )
         bank = turned.view(self.count * len(self.bias), -1)  # (small rotations * templates, C cells)
-        response = F.linear(views, bank).unflatten(2, (self.count, -1)) + self.bias
+        response = (
+            F.linear(views, bank).unflatten(2, (self.count, -1)) + self.bias
+        )  # (B, cubes, small, templates)
         return self.combine(response).squeeze(-1).flatten(1)[:, self.entry].float()
 
 

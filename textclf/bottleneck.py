@@ -221,13 +221,13 @@ def merge(x: Tensor, size: Tensor) -> Shrunk:
     ``x`` (B, L, H), ``size`` (B, L) with even L -> L / 2 slots, of which a text of n slots uses ceil(n / 2).
     """
     unit = F.normalize(x.float(), dim=-1)
-    likeness = unit[:, 1::2] @ unit[:, ::2].transpose(1, 2)  # (B, L/2 joining, L/2 staying)
-    likeness = likeness.masked_fill(size[:, None, ::2] == 0, -2.0)  # nobody joins padding
-    host = F.one_hot(likeness.argmax(-1), likeness.shape[-1]).transpose(1, 2)  # (B, staying, joining)
-    kept = torch.eye(host.shape[1], device=x.device).expand_as(host) * size[:, ::2, None]
-    mass = torch.stack([kept, host * size[:, None, 1::2]], -1).flatten(2)  # (B, staying, L)
-    total = mass.sum(-1)
-    flow = mass / total.clamp(min=1)[..., None]
+    scores = unit[:, 1::2] @ unit[:, ::2].transpose(1, 2)  # (B, L/2 src, L/2 dst)
+    scores = scores.masked_fill(size[:, None, ::2] == 0, -2.0)  # nobody joins padding
+    src = F.one_hot(scores.argmax(-1), scores.shape[-1]).transpose(1, 2)  # (B, dst, src): which joins which
+    dst = torch.eye(src.shape[1], device=x.device).expand_as(src)  # (B, dst, dst)
+    weights = torch.stack([dst * size[:, ::2, None], src * size[:, None, 1::2]], -1).flatten(2)  # (B, dst, L)
+    total = weights.sum(-1)
+    flow = weights / total.clamp(min=1)[..., None]
     return Shrunk(flow.to(x.dtype) @ x, total, flow)
 
 
