@@ -28,6 +28,11 @@ def test_every_claim_has_its_place_in_the_results() -> None:
     assert sorted(placed) == sorted(claim.name for claim in every_claim())
 
 
+def test_every_document_is_on_the_map_of_the_site() -> None:
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert set(re.findall(r": (\w+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)) == pages
+
+
 def test_the_pages_plots_of_compact_networks_are_those_of_the_results() -> None:
     assert {path.parent.name for path in fronts()} == {"cnn-cifar10", "cnn-fashion"}
     for path, content in fronts().items():
