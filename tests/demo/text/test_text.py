@@ -348,3 +348,14 @@ def test_a_table_without_any_text(loaded: Reader, tmp_path: Path) -> None:
     *_, end = tables.classify(loaded, "full", read_table_file(table(tmp_path, 'id,text\n1,\n2," "\n')))
     assert end["counts"] == end["preview"] == []
     assert end["csv"] == "id,text,label,probability\n1,,,\n2, ,,\n"
+
+
+def test_a_download_holds_no_formula(loaded: Reader, tmp_path: Path) -> None:
+    cells = ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\tx", " =1", "-5", "+1.5e3", "a=b", ""]
+    content = json.dumps([{"text": "good", "=head": cell} for cell in cells])
+    path = tmp_path / "mine.json"
+    path.write_text(content)
+    *_, end = tables.classify(loaded, "full", read_table_file(path))
+    rows = list(csv.DictReader(io.StringIO(end["csv"])))
+    marked = [f"'{cell}" for cell in cells[:6]] + cells[6:]
+    assert [row["'=head"] for row in rows] == marked
