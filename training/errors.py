@@ -10,3 +10,8 @@ class DataError(ValueError):
 def sentence(error: BaseException) -> str:
     """What another library said, on one line."""
     return " ".join(str(error).split())
+
+
+def counted(number: int, what: str) -> str:
+    """ "1 row", "2 rows"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from training.datasets import fetch
-from training.errors import DataError, sentence
+from training.errors import DataError, counted, sentence
 from training.folders import SPLITS, TRAIN, list_files, read_layout
 from training.labels import in_order, shown, spelled
 from training.report import listed, refuse_unreadable
@@ -25,7 +25,6 @@ from training.tables import (
     LIMITS,
     TableFile,
     cell,
-    counted,
     decode_text,
     is_table,
     kind_of,

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from training.datasets import Array, divide
 from training.errors import DataError as DataError
+from training.errors import counted
 from training.folders import SPLIT_NAMES, TEST, TRAIN, VALIDATION
 from training.labels import in_order, shown, word
 from training.report import DataReport, listed
-from training.tables import counted
 from training.text_sources import KNOWN as KNOWN
 from training.text_sources import Row, Rows, find
 

@@ -179,6 +179,9 @@ def test_what_has_one_meaning_is_read_and_said(tmp_path, content, rows, said):
     [
         ("a.csv", "", "a.csv is empty"),
         ("a.csv", " \n\n", "a.csv is empty"),
+        ("a.csv", "sep=;\n", "a.csv is empty: it has no header"),
+        ("a.csv", "sep=;\n\n;;\n", "a.csv is empty"),
+        ("a.csv", "# nothing\n", "a.csv is empty"),
         ("a.csv", "text,label\n", "a.csv is empty: it has a header but no rows"),
         ("a.csv", "text,label\na,b,x\nc,y\nd,e,f,y\n", "line 2 has 3 fields where the header names 2 "
          r"\(delimiter comma, encoding UTF-8\), and 1 more line like it: put texts that hold a comma in double quotes"),
