@@ -45,6 +45,7 @@ from training.command import Flag, command
 from training.datasets import ImageData
 from training.loop import LoopConfig, RunError, fit, fitting, require
 from training.measure import available_memory
+from training.progress import counted
 from training.runs import announce, carry_out
 
 
@@ -384,7 +385,7 @@ def said(model: AffineVAE) -> str:
     """A model in a few words."""
     config = model.config
     kind = "plain VAE" if config.group == "none" else f"affine VAE ({config.group})"
-    return f"{kind} of {config.latent_dim} numbers for frames of {'x'.join(map(str, config.size))}"
+    return f"{kind} of {counted(config.latent_dim, 'number')} for frames of {'x'.join(map(str, config.size))}"
 
 
 RENAMED = {"fresh": "turn_anew"}  # options, by the names that older runs have them under

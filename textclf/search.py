@@ -39,6 +39,7 @@ from textclf.latency import LatencyTable, callable_in, measure_table
 from textclf.model import Engine, OnePlan, PlanFacts, TextClassifier
 from textclf.plans import read_plans
 from training.command import command
+from training.fingerprint import fingerprint as data_fingerprint
 from training.loop import RunError, require
 from training.measure import compare, machine
 from training.progress import Steps, say
@@ -175,7 +176,10 @@ def tried(
     )
     wanted = f"{identity} {layers} {shrink} {skip}"
     if study.user_attrs.setdefault("identity", wanted) != wanted:
-        raise RunError(f"{storage} holds another search: use another --storage, or delete it")
+        raise RunError(
+            f"{storage} holds another search, of another model, on other data or with other options: use another "
+            "--storage, or delete it"
+        )
     study.set_user_attr("identity", wanted)
     for parameters in seeds(layers, shrink):
         study.enqueue_trial(parameters, skip_if_exists=True)
@@ -282,7 +286,7 @@ def _searched(
         shrink=options.shrink,
         skip=options.skip,
         storage=options.storage,
-        identity=f"{fingerprint(model)} {data.name} {len(few)} {options.engine} calibrated",
+        identity=f"{fingerprint(model)} {contents(data)} {len(few)} {options.engine} calibrated",
         seed=None if options.storage else options.seed,  # workers must not all try the same
     )
     tokens = typical_length(model, many.texts)
@@ -367,6 +371,12 @@ def fingerprint(model: TextClassifier) -> str:
     for tensor in model.state_dict().values():
         digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()[:16]
+
+
+def contents(data: TextData) -> str:
+    """Short digest of texts, labels and how they are divided, so that a search is not continued on others."""
+    found = data_fingerprint(data)
+    return f"{found['contents'][:16]}{found['labels'][:16]}"
 
 
 def save(

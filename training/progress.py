@@ -91,3 +91,8 @@ def clock(seconds: float) -> str:
     """Hours, minutes and seconds: 1:02:03."""
     whole = round(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def counted(count: int, what: str) -> str:
+    """ "1 epoch", "1,200 epochs"."""
+    return f"{count:,} {what}{'s' * (count != 1)}"

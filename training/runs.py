@@ -21,7 +21,7 @@ from training.left_out import sentences
 from training.lock import locked
 from training.loop import CHECKPOINTS, LoopConfig, RunError, fitting
 from training.measure import parameters
-from training.progress import say
+from training.progress import counted, say
 from weights.checkpoint import METRICS, belonging, read_json, write
 
 FRESH = ".fresh"  # inside a run's folder: the one that will replace it
@@ -237,6 +237,7 @@ def announce(
     say(
         *report,
         f"{what}: {parameters(model):,} parameters",
-        f"{used.epochs} epochs of {examples:,} examples in batches of {used.batch}{smaller}: {steps:,} steps",
+        f"{counted(used.epochs, 'epoch')} of {counted(examples, 'example')} in batches of {used.batch}{smaller}: "
+        f"{counted(steps, 'step')}",
         *sentences(missing),
     )

@@ -93,7 +93,8 @@ def test_int8_needs_pictures_and_must_keep_the_accuracy(folder: Path, tmp_path: 
     rng = np.random.default_rng(0)
     data = tmp_path / "noise.npz"
     labels = np.arange(200) % 4
-    np.savez(data, images=rng.integers(0, 255, (200, 32, 32, 3), np.uint8), labels=labels)
+    names = np.array([f"c{i}" for i in range(4)])
+    np.savez(data, images=rng.integers(0, 255, (200, 32, 32, 3), np.uint8), labels=labels, classes=names)
     found = run(Export(folder, "fastest", str(data), tolerance=1.0))
     assert set(found) == {"float32", "int8"}
     assert CompactCNN.from_pretrained(folder).engine == "ONNX Runtime"

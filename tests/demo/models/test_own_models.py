@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,3 +147,22 @@ def test_a_reader_with_a_vocabulary_of_its_own_and_no_plans(models: Models, tmp_
     assert len(found.probabilities) == 2
     assert tab.trace(found)
     assert tab.measure(found)
+
+
+def test_a_model_whose_data_allowed_few_numbers_opens_all_the_same(models: Models, tmp_path: Path) -> None:
+    """Four test pictures would make a map; of one there is none, and no number that compares pictures."""
+    from affinevae.train import Train, train
+
+    images, _ = shapes(8)
+    np.savez(tmp_path / "few.npz", images=images[:, 0].numpy())
+    train(Train(str(tmp_path / "few.npz"), tmp_path / "vae", latent_dim=1, turns="none", width=16, features=3, blocks=1,
+                loop=LOOP))  # fmt: skip
+    test = json.loads((tmp_path / "vae" / "metrics.json").read_text())["test"]
+    assert {"map", "z_invariance"} <= set(test["left_out"])
+    name = YourOwn(models)._open(str(tmp_path / "vae")).name
+    known = card(models, name)
+    assert "of 1 test pictures" in dict(known["facts"])["Measured"]
+    picker, found, *_ = Shapes2D(models).open(
+        SimpleNamespace(query_params={"tab": known["tab"], "model": name})
+    )
+    assert found.model == name == picker.value
