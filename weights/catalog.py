@@ -134,7 +134,7 @@ class Listed(NamedTuple):
         self, place: Path, names: Iterable[str], digest: Callable[[Path], str] = known_sha256
     ) -> None:
         """``WeightsError`` if one of the names is a listed file in ``place`` with another sha256."""
-        there = [name for name in names if name in self.files and (place / name).is_file()]
+        there = [name for name in sorted(names) if name in self.files and (place / name).is_file()]
         if wrong := [name for name in there if digest(place / name) != self.files[name]]:
             raise WeightsError(
                 f"{_are(place, wrong)} not what the catalogue's sha256 says: {self._mend(place)}"

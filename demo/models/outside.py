@@ -14,16 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import torch
-
-from classifiers import CompactCNN
 from classifiers.networks import ALLOWED, dense_name, is_own
 from demo.models.kinds import KINDS, Kind, kind_of
 from demo.uploads.values import UploadError, quotable
 from demo.words import listed
-from training.measure import macs, parameters
 from weights import WeightsError
-from weights.checkpoint import CARD, CONFIG, METRICS, WEIGHTS, one_line, parameter_count, read_config
+from weights.checkpoint import CARD, CONFIG, METRICS, WEIGHTS, one_line, read_config
 from weights.hub import fetch
 from weights.pretrained import REPO
 
@@ -119,7 +115,7 @@ def _folder(text: str) -> Path | None:
 
 
 def kind_in(folder: Path, owner: bool = False) -> Kind:
-    """What a folder holds, from its config and the header of its weights; raises as :func:`find`.
+    """What a folder holds by its config, which loading compares with the weights; raises as :func:`find`.
 
     Args:
         owner: whether the page's owner asks, whose own code may build the network of a classifier.
@@ -137,10 +133,6 @@ def kind_in(folder: Path, owner: bool = False) -> Kind:
         kind = _kind(str(library), config)
         if kind == "classifier" and is_own(config["network"]):
             _require_allowed(folder, dense_name(config["network"]), owner)
-            return kind
-        claimed = _claims(config) if kind == "classifier" else 0
-        if (folder / WEIGHTS).is_file() and claimed > 2 * parameter_count(folder):
-            raise WeightsError(f"{folder / CONFIG} describes a larger network than {WEIGHTS} holds")
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise WeightsError(f"{folder / CONFIG} describes no model ({one_line(error)})") from error
     return kind
@@ -170,23 +162,6 @@ def _kind(library: str, config: Mapping[str, Any]) -> Kind:
         shown = listed(list(dict.fromkeys(about.library for about in KINDS.values())))
         raise WeightsError(f"It is a model of {library[:40]}: this page shows those of {shown}")
     return kind
-
-
-def _claims(config: Mapping[str, Any]) -> float:
-    """Numbers that a named network will need; the other models count theirs themselves, before they are built.
-
-    Raises:
-        WeightsError: a picture would take it minutes.
-    """
-    with torch.device("meta"):  # shapes, and no numbers
-        network = CompactCNN(**config)
-        work = macs(network, torch.zeros(1, config["channels"], config["size"], config["size"]))
-    if work > MAX_MACS:
-        raise WeightsError(
-            f"It does {work / 1e9:,.0f} billion multiply-accumulates a picture: this page runs up to "
-            f"{MAX_MACS / 1e9:,.0f}"
-        )
-    return parameters(network)
 
 
 def as_arguments(name: str) -> str:
