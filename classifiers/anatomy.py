@@ -33,8 +33,8 @@ def layers(model: CompactCNN) -> list[Layer]:
 
 
 def tied_layers(model: CompactCNN) -> list[str]:
-    """Names of the tied convolutions."""
-    return [name for name, m in model.network.named_modules() if isinstance(m, TiedConv)]
+    """Names of the tied convolutions whose kernels are pictures."""
+    return [name for name, m in model.network.named_modules() if isinstance(m, TiedConv) and m.axes == 2]
 
 
 def kernels(model: CompactCNN, layer: str, filters: int = 64, inputs: int = 8) -> Tensor:

@@ -123,6 +123,7 @@ class CompactCNN(
         config = CompactCNNConfig(network, named, size, channels, *scale, fit, ground, invert, ties)
         self.config = config.check()
         self.session: InferenceSession | None = None  # not a module: neither saved nor moved
+        self.loaded: tuple[tuple[int, int], ...] | None = None  # what the session answers for
         self.network = _network(self.config)
         self.register_buffer("mean", torch.tensor(self.config.mean).view(-1, 1, 1), persistent=False)
         # Energy below which 95 % of held-out pictures lie; training measures it at its end.
@@ -180,6 +181,7 @@ class CompactCNN(
         if engine == "onnx" or (engine == "auto" and (model.folder / ONNX).is_file()):
             model.session = open_session(model.folder / ONNX, model)
         channels_last(model)
+        model.loaded = _versions(model)
         return model
 
     def compare_graphs(self) -> int:
@@ -229,6 +231,10 @@ class CompactCNN(
         return torch.cat([self._run(part) for part in batch.split(BATCH)])
 
     def _run(self, batch: Tensor) -> Tensor:
+        if self.session is not None and self.loaded is not None and self.loaded != _versions(self):
+            self.session = (
+                None  # the network was tied or trained since: the graph would answer for the old one
+            )
         if self.session is not None:
             return torch.from_numpy(self.session.run(None, {"image": batch.numpy()})[0])
         self.eval()
@@ -242,6 +248,11 @@ class CompactCNN(
         if not images:
             return torch.zeros(0, config.channels, config.size, config.size)
         return prepare_all(images, config.prepared)
+
+
+def _versions(model: nn.Module) -> tuple[tuple[int, int], ...]:
+    """Which parameters a model has, and how often each was written."""
+    return tuple((id(p), p._version) for p in model.parameters())
 
 
 def _network(config: CompactCNNConfig) -> nn.Module:

@@ -193,14 +193,14 @@ def _each_its_own(tiles: Tensor) -> Tensor:
 
 
 def kernel_sheet(tiles: Tensor, columns: int) -> str:
-    """Kernels (n, k, k) in [-1, 1], ``columns`` in a row, as a picture with a transparent ground."""
-    k, rows = tiles.shape[-1], math.ceil(len(tiles) / columns)
-    step = k * CELL + GAP
-    sheet = torch.zeros(rows * step - GAP, columns * step - GAP, 4)
+    """Kernels (n, h, w) in [-1, 1], ``columns`` in a row, as a picture with a transparent ground."""
+    (high, wide), rows = tiles.shape[1:], math.ceil(len(tiles) / columns)
+    high, wide = high * CELL, wide * CELL
+    sheet = torch.zeros(rows * (high + GAP) - GAP, columns * (wide + GAP) - GAP, 4)
     for i, tile in enumerate(colours(tiles).repeat_interleave(CELL, 1).repeat_interleave(CELL, 2)):
-        y, x = i // columns * step, i % columns * step
-        sheet[y : y + k * CELL, x : x + k * CELL, :3] = tile
-        sheet[y : y + k * CELL, x : x + k * CELL, 3] = 1
+        y, x = i // columns * (high + GAP), i % columns * (wide + GAP)
+        sheet[y : y + high, x : x + wide, :3] = tile
+        sheet[y : y + high, x : x + wide, 3] = 1
     file = io.BytesIO()
     Image.fromarray((sheet * 255).round().byte().numpy(), "RGBA").save(file, "PNG")
     return data_url(file.getvalue())

@@ -22,6 +22,7 @@ from classifiers.export import run as export
 from classifiers.networks import ALLOWED, dense_name, native_size
 from classifiers.tie import ties_of
 from classifiers.train import Train, train
+from demo.classify.views import draw_layer
 from demo.models.outside import MAX_MACS, Policy
 from demo.models.registry import Models
 from training.loop import LoopConfig
@@ -190,7 +191,10 @@ def test_a_page_opens_it_for_its_owner_alone(mine: Path) -> None:
     owner, others = Policy("all", at_home=True), Policy("all")
     models = Models(owner)
     found = models.open(str(folder), owner)
-    assert {layer.tie for layer in models.classifier(found.name).compact.layers} == {None, "kronecker-2"}
+    loaded = models.classifier(found.name)
+    assert {layer.tie for layer in loaded.compact.layers} == {None, "kronecker-2"}
+    for name in ("shared", "wide"):  # an oblong kernel is drawn too
+        assert draw_layer(loaded, name)["tied"].startswith("data:image/png")
     with pytest.raises(WeightsError, match=f"needs code of its own, {NAME}, which this page runs for nobody"):
         Models(others).open(str(folder), others)
     forget()
@@ -292,6 +296,25 @@ def test_ties_that_were_changed_afterwards_are_kept(network: str, change: str, m
         again.save_pretrained(mine / "again").joinpath("config.json").read_text()
         == (mine / "run" / "config.json").read_text()
     )
+
+
+@pytest.mark.parametrize("change", ["tied", "trained"])
+def test_a_graph_does_not_answer_for_a_network_that_was_changed_since(change: str, mine: Path) -> None:
+    model = CompactCNN.from_pretrained("cnn-fashion-dense")
+    x = torch.rand(2, 1, 28, 28)
+    before, engine = model.logits(x), model.engine
+    assert engine == "ONNX Runtime"
+    assert torch.equal(model.logits(x), before)
+    if change == "tied":
+        tie(model.network, "blueprint")
+    else:
+        with torch.no_grad():
+            next(model.network.parameters()).mul_(0.9)
+    after = model.logits(x)
+    assert not torch.allclose(after, before, atol=1e-2)
+    assert model.engine == "PyTorch"
+    again = CompactCNN.from_pretrained(model.save_pretrained(mine / "run"))
+    torch.testing.assert_close(again.logits(x), after)
 
 
 @pytest.mark.parametrize(
