@@ -8,6 +8,7 @@ from classifiers.model import CompactCNNConfig
 from classifiers.networks import dense_name, is_own
 from training.card import Score, front_matter
 from training.left_out import on_card
+from training.pictures import in_words
 
 CARD = """{front}
 
@@ -23,6 +24,8 @@ model = CompactCNN.from_pretrained("{name}")
 model.predict([picture])  # PIL pictures of any size and mode, or (B, {channels}, H, W) in [0, 1] -> (B, {classes})
 model.classes
 ```
+
+Pictures are prepared as in training: EXIF's orientation is applied, {prepared}.
 
 ## Measured
 
@@ -75,6 +78,7 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         size=config.size,
         channels=config.channels,
         colour="grey" if config.channels == 1 else "RGB",
+        prepared=in_words(config.prepared),
         parameters=test["parameters"],
         macs=test["macs"] / 1e6,
         twin=dense if tied else "",

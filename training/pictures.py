@@ -100,6 +100,22 @@ class Preparation:
         return self
 
 
+def in_words(how: Preparation) -> str:
+    """A preparation for a reader, as it goes on after a comma."""
+    size = f"{how.size} x {how.size} pixels" if how.size else "their own size"
+    fits = {
+        "crop": f"the middle square is scaled to {size}",
+        "letterbox": f"the whole is scaled into {size}, beside it lies the border's colour",
+    }
+    grounds = {
+        "white": "transparent parts lie on white",
+        "black": "transparent parts lie on black",
+        "contrast": "transparent parts lie on black under bright things and on white under dark ones",
+    }
+    inverts = ", grey on a bright ground is inverted" if how.invert and how.channels == 1 else ""
+    return f"{fits[how.fit]}, {grounds[how.ground]}{inverts}"
+
+
 # ---- files ----
 
 

@@ -23,7 +23,7 @@ def build(models: Models) -> None:
         network's parameters and multiply-accumulates.
 
         Args:
-            image: a PNG, JPEG, WebP, GIF or BMP file; its middle is scaled to what the network expects.
+            image: a PNG, JPEG, WebP, GIF or BMP file; it is prepared as the training pictures were.
             model: a name from list_models whose kind is classifier.
         """
         return refusing(lambda: _classify(models.classifier(model), image))

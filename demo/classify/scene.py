@@ -67,10 +67,10 @@ class Verdict:
 
 def look_at(loaded: Classifier, picture: Image.Image, start: str = "upload") -> Verdict:
     """Ask the networks about a picture."""
+    image = loaded.compact.model.prepare([picture])
     if max(picture.size) > LARGEST:
         picture = picture.copy()
         picture.thumbnail((LARGEST, LARGEST))
-    image = loaded.compact.model.prepare([picture])
     return Verdict(loaded.name, start, picture, image, tuple(answer(net, image) for net in loaded.nets))
 
 

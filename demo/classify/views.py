@@ -6,10 +6,11 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from classifiers.anatomy import Layer, kernels, shared_kernels, tied_layers
@@ -23,7 +24,7 @@ from demo.pictures import data_url, png
 from demo.timing import RUNS
 from demo.uploads.values import UploadError
 from demo.words import percent
-from training.pictures import as_rgb
+from training.pictures import Preparation, prepare
 
 SHOWN = 608  # pixels of a picture on the page
 SIDE = 8  # filters and channels of a kernel that are drawn
@@ -51,7 +52,7 @@ def photo(seen: Verdict, loaded: Classifier) -> dict[str, Any]:
     """The picture as it came, cut as the networks cut it, and the examples."""
     clothes = scenes.wears_clothes(loaded)
     return {
-        "picture": shown(seen.picture),
+        "picture": shown(seen.picture, loaded.compact.model.config.prepared),
         "examples": [
             {"name": name, "url": shown(examples.example(clothes, i))}
             for i, name in enumerate(examples.names(clothes))
@@ -59,10 +60,10 @@ def photo(seen: Verdict, loaded: Classifier) -> dict[str, Any]:
     }
 
 
-def shown(picture: Image.Image) -> str:
-    """The middle square of a picture as a data URL; a small one without loss, so that its pixels stay pixels."""
-    side = min(*picture.size, SHOWN)
-    square = ImageOps.fit(as_rgb(picture), (side, side))
+def shown(picture: Image.Image, how: Preparation = Preparation()) -> str:  # noqa: B008 (frozen)
+    """A picture cut as ``how`` cuts it, as a data URL; a small one without loss, so that its pixels stay pixels."""
+    side = min(min(picture.size) if how.fit == "crop" else max(picture.size), SHOWN)
+    square = Image.fromarray(prepare(picture, replace(how, size=side, channels=3)))
     file, small = io.BytesIO(), side < examples.SIDE
     square.save(file, "PNG") if small else square.save(file, "JPEG", quality=88)
     return data_url(file.getvalue(), "image/png" if small else "image/jpeg")

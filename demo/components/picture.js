@@ -11,6 +11,8 @@ async function reduced(file) {
   const small = document.createElement("canvas");
   small.width = Math.max(1, Math.round((bitmap.width / side) * REDUCED));
   small.height = Math.max(1, Math.round((bitmap.height / side) * REDUCED));
-  small.getContext("2d").drawImage(bitmap, 0, 0, small.width, small.height);
+  const context = small.getContext("2d");
+  context.imageSmoothingQuality = "high"; // otherwise fine lines come out as no network learned them
+  context.drawImage(bitmap, 0, 0, small.width, small.height);
   return small.toDataURL("image/png");
 }

@@ -260,7 +260,7 @@ def _twin(compact: Net) -> Net | None:
 def _answers(net: Net) -> tuple[Any, ...]:
     """Networks that differ here cannot be asked about the same picture."""
     config = net.model.config
-    return config.classes, config.size, config.channels
+    return config.classes, config.prepared
 
 
 def _net(name: str, place: str | Path) -> Net:
