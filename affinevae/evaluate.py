@@ -391,7 +391,7 @@ def run(options: Evaluate) -> dict[str, Any]:
         require(f"--{name}", getattr(options, name), getattr(options, name) >= 1, "at least 1")
     config = AffineVAE.from_pretrained(options.model).config
     with claimed(options.output or Path(options.model)):
-        return measure(load(options.data, config.channels, config.size[0]), options)
+        return measure(load(options.data, config.channels, config.size[0], config.learned), options)
 
 
 def measure(data: ImageData, options: Evaluate) -> dict[str, Any]:

@@ -9,20 +9,23 @@ After Bidart & Wong 2019, "Affine Variational Autoencoders" (arXiv:1905.05300).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from affinevae import affine, affine3d
 from affinevae.groups import get_group
 from affinevae.networks import PATCH, Decoder, Encoder
 from affinevae.networks import scorer as make_scorer
+from affinevae.picture import fit_picture
 from affinevae.pose import PoseGroup
 from affinevae.search import Table, local_maxima, neighbours, search, vertex_offset
+from training.pictures import Preparation
 from weights import Pretrained
 from weights.arguments import flag, items, texts, whole
 from weights.checkpoint import Size
@@ -53,6 +56,10 @@ class AffineVAEConfig:
         blocks: residual blocks in the encoder and in the decoder.
         scorer: whether a trained orientation scorer comes with the weights.
         classes: names of the classes it was trained on, for display.
+        picture: pixels a side of the training pictures, in the middle of the frame; 0 where nobody said, and of shapes.
+        invert: grey pictures on a bright ground were inverted.
+        drawn: pictures of other sizes are drawings, to be centred and scaled as the training ones were; otherwise they
+            are prepared as the training pictures were.
     """
 
     size: tuple[int, ...] = (32, 32)
@@ -64,6 +71,16 @@ class AffineVAEConfig:
     blocks: int = 2
     scorer: bool = True
     classes: tuple[str, ...] = ()
+    picture: int = 0
+    invert: bool = True
+    drawn: bool = True
+
+    @property
+    def learned(self) -> Preparation | None:
+        """How training pictures were prepared before they were laid in the frame; None where nobody said."""
+        if not self.picture:
+            return None
+        return Preparation(self.picture, self.channels, "letterbox", "contrast", self.invert)
 
     @property
     def dims(self) -> int:
@@ -87,10 +104,12 @@ class AffineVAEConfig:
             raise ValueError(f"channels must be 1 (grey) or 3 (RGB), not {self.channels!r:.40}")
         for name, (low, high) in RANGES.items():
             whole(name, getattr(self, name), low, high)
+        whole("picture", self.picture, 0, self.size[0])
         if not isinstance(self.group, str):
             raise ValueError(f"group must be the name of one, not {self.group!r:.40}")
         get_group(self.group, self.dims)
-        flag("scorer", self.scorer)
+        for name in ("scorer", "invert", "drawn"):
+            flag(name, getattr(self, name))
         texts("classes", self.classes)
         return self
 
@@ -135,6 +154,8 @@ class AffineVAE(
     Arguments: see :class:`AffineVAEConfig`. Below, "image" means either.
     """
 
+    later = ("picture", "invert", "drawn")
+
     def __init__(
         self,
         size: tuple[int, ...] = (32, 32),
@@ -146,16 +167,50 @@ class AffineVAE(
         blocks: int = 2,
         scorer: bool = True,
         classes: tuple[str, ...] = (),
+        picture: int = 0,
+        invert: bool = True,
+        drawn: bool = True,
     ) -> None:
         super().__init__()
         scorer = scorer and group != "none"
-        config = AffineVAEConfig(size, channels, latent_dim, group, width, features, blocks, scorer, classes)
+        config = AffineVAEConfig(
+            size,
+            channels,
+            latent_dim,
+            group,
+            width,
+            features,
+            blocks,
+            scorer,
+            classes,
+            picture,
+            invert,
+            drawn,
+        )
         self.config = config.check()
         shape = (config.size, channels, latent_dim, width, features, blocks)
         self.encoder, self.decoder = Encoder(*shape), Decoder(*shape)
         self.scorer = make_scorer(self.group, config.size, channels) if scorer else None
         # The logit outside the frame, so that a turned reconstruction has clean corners.
         self.background = nn.Parameter(torch.full((channels, *[1] * config.dims), -6.0))
+
+    def prepare(self, pictures: Sequence[Image.Image], fill: float = 0.7) -> Tensor:
+        """Pictures of any size and mode as this model saw its training pictures: floats ``(B, C, S, S)``.
+
+        Args:
+            fill: largest extent of a drawing over the frame, where drawings are centred.
+
+        Raises:
+            EmptyPicture: a drawing of one colour all over.
+            ValueError: a model of shapes, or a picture of 32-bit pixels.
+        """
+        config = self.config
+        if config.dims != 2:
+            raise ValueError(
+                "a model of shapes takes no pictures: read meshes with affinevae.voxels.read_shape"
+            )
+        frame = config.size[0], config.channels, fill, config.learned, config.drawn
+        return torch.cat([fit_picture(picture, *frame) for picture in pictures])
 
     @classmethod
     def size_of(cls, arguments: Mapping[str, Any]) -> Size:

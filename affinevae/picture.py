@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from affinevae.affine import enlarge, turn
+from training.pictures import Preparation, as_rgb, prepare_all, upright
+
 Array = NDArray[Any]
 
 GRID = 256  # strokes lie on an integer grid of this side, so that a link can carry them exactly
@@ -43,15 +46,30 @@ class Stroke:
     grey: float = 1.0
 
 
-def fit_picture(picture: Image.Image, size: int, channels: int, fill: float = 0.7) -> Tensor:
+def fit_picture(
+    picture: Image.Image,
+    size: int,
+    channels: int,
+    fill: float = 0.7,
+    learned: Preparation | None = None,
+    drawn: bool = True,
+) -> Tensor:
     """A picture as a model of ``size`` pixels expects it, ``(1, channels, size, size)`` in [0, 1].
 
-    Grey: paper becomes black, the content is centred by its mass and its largest extent becomes ``fill`` of the
-    frame. RGB: padded to a square. A picture that already has the right size on a dark ground is left as it is.
+    A picture as large as the training ones is prepared as they were, and so is every picture of a model whose training
+    pictures were no centred drawings. Otherwise, grey: paper becomes black, the content is centred by its mass and its
+    largest extent becomes ``fill`` of the frame. RGB: padded to a square. A picture that already has the right size on
+    a dark ground is left as it is.
+
+    Args:
+        learned, drawn: how training pictures were prepared, see :class:`~affinevae.model.AffineVAEConfig`.
 
     Raises:
-        EmptyPicture: one colour all over.
+        EmptyPicture: a drawing of one colour all over.
     """
+    picture = upright(picture)
+    if learned is not None and learned.size and (not drawn or picture.size == (learned.size, learned.size)):
+        return in_frame(prepare_all([picture], learned), size)
     picture = _flatten_alpha(picture)
     if channels == 3:
         return _to_tensor(_padded_square(picture.convert("RGB")).resize((size, size), Image.Resampling.BOX))
@@ -60,6 +78,11 @@ def fit_picture(picture: Image.Image, size: int, channels: int, fill: float = 0.
         return _require_content(_to_tensor(grey))
     grey.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
     return _framed(_ink(np.asarray(grey) / 255), size, fill)
+
+
+def in_frame(images: Tensor, size: int) -> Tensor:
+    """Pictures ``(B, C, s, s)`` in the middle of a black frame of ``size`` pixels, as training lays them."""
+    return turn(enlarge(images, size), torch.eye(2, 3).expand(len(images), 2, 3))
 
 
 def draw_strokes(
@@ -131,12 +154,7 @@ def to_gif(frames: Tensor, side: int = 160, milliseconds: int = 60) -> bytes:
 
 def _flatten_alpha(picture: Image.Image) -> Image.Image:
     """Transparent paper becomes white under dark ink and black under light ink."""
-    if "A" not in picture.getbands() and "transparency" not in picture.info:
-        return picture
-    rgba = picture.convert("RGBA")
-    values, alpha = np.asarray(rgba.convert("L")), np.asarray(rgba.getchannel("A"))
-    light_ink = bool((alpha > 0).any()) and values[alpha > 0].mean() > 127
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "black" if light_ink else "white"), rgba)
+    return as_rgb(picture, "contrast") if picture.has_transparency_data else picture
 
 
 def _border(values: Array) -> float:

@@ -268,6 +268,7 @@ def build(options: Train, data: ImageData) -> AffineVAE:
         options.features,
         options.blocks,
         classes=data.classes,
+        **learned(data),
     )
     model.encoder.dropout.p = options.dropout
     return model
@@ -286,6 +287,14 @@ def check(options: Train) -> None:
     require("--temperature", poses.temperature, poses.temperature > 0, "above 0")
     require("--modes", poses.modes, poses.modes >= 1, "at least 1")
     require("--scorer-share", poses.scorer_share, 0 <= poses.scorer_share <= 1, "in [0, 1]")
+
+
+def learned(data: ImageData) -> dict[str, Any]:
+    """What a model's config keeps of how its training pictures were prepared."""
+    if data.train.images.ndim != 4:
+        return {}
+    invert = bool(data.prepared.invert)
+    return {"picture": data.train.images.shape[-1], "invert": invert, "drawn": invert and not data.scaled}
 
 
 def train(options: Train) -> None:

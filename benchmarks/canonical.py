@@ -125,7 +125,7 @@ def draw(model: AffineVAE, z: Tensor, label: Tensor, rows: Rows, path: Path) -> 
 def run(options: Canonical) -> None:
     """Measure, draw, and print the table."""
     model = AffineVAE.from_pretrained(options.model)
-    data = load(options.data, model.config.channels, model.config.size[0])
+    data = load(options.data, model.config.channels, model.config.size[0], model.config.learned)
     images, pose, label = turned(data.test, model.config.size[0], "rotation", TEST_SEED, options.test)
     assert label is not None
     code = encode_all(model, images)

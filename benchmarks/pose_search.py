@@ -155,7 +155,7 @@ def run(options: PoseSearch) -> None:
     """Measure every search and print the table."""
     model = AffineVAE.from_pretrained(options.model)
     size, dims = model.config.size[0], model.config.dims
-    data = load(options.data, model.config.channels, size)
+    data = load(options.data, model.config.channels, size, model.config.learned)
     first, pose, _ = turned(data.test, size, "rotation", TEST_SEED, options.images)
     second, other, _ = turned(data.test, size, "rotation", TEST_SEED + 9, options.images)
     group = get_group("rotation", dims)

@@ -41,6 +41,7 @@ from training.pictures import (
     PictureError,
     Preparation,
     decided,
+    in_words,
     inverted,
     is_grey,
     open_picture,
@@ -74,7 +75,7 @@ class ImageData:
     """Three disjoint parts of one data set.
 
     ``source`` is a Hub address or a file name without its path; ``prepared`` says how its pictures became pixels, with
-    nothing left open; ``report`` what was found, read and left out.
+    nothing left open, and ``scaled`` whether that changed the size of any; ``report`` what was found and left out.
     """
 
     train: ImageSplit
@@ -86,6 +87,7 @@ class ImageData:
     source: str
     prepared: Preparation = field(default_factory=Preparation)
     report: DataReport = field(default_factory=lambda: DataReport(0, 0))
+    scaled: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,12 +174,14 @@ def load_images(
     if how.size is not None and not 1 <= how.size <= math.isqrt(MAX_PIXELS):
         raise DataError(f"size must be 1 to {math.isqrt(MAX_PIXELS)} pixels, not {how.size}")
     table, name, terms, source = _find(data)
-    images, prepared = _stack(table.pictures, how, small, name)
+    images, prepared, scaled = _stack(table.pictures, how, small, name)
+    if scaled:
+        table.notes = (*table.notes, f"prepared: {in_words(prepared)}")
     images, labels, classes = labelled(images, table, name)
     rows = divide(table.split, labels, len(images), validation, seed, name)
     train, held, test = (take(images, labels, part) for part in rows)
     report = report_on(table, len(images), labels, classes, rows)
-    return ImageData(train, held, test, classes, name, terms, source, prepared, report)
+    return ImageData(train, held, test, classes, name, terms, source, prepared, report, scaled)
 
 
 def labelled(
@@ -586,12 +590,12 @@ def _check_bytes(size: int, name: str) -> None:
 
 def _stack(
     pictures: Array | Iterable[Picture], how: Preparation, small: int, name: str
-) -> tuple[Array, Preparation]:
-    """Pictures as one array (N, H, W, C) uint8, and how they came to be so, with nothing left open.
+) -> tuple[Array, Preparation, bool]:
+    """Pictures as one array (N, H, W, C) uint8, how they came to be so, with nothing left open; was any scaled?
 
     Files that cannot be read are all found before the first is complained about.
     """
-    rows, grey = _decoded(pictures, how, small, name)
+    rows, grey, scaled = _decoded(pictures, how, small, name)
     if not rows:
         raise DataError(f"{name} is empty")
     stays = rows[0].shape[0]
@@ -600,7 +604,7 @@ def _stack(
     opened = replace(how, invert=False)
     for i, row in enumerate(rows):
         if how.size is not None and row.shape[:2] != (how.size, how.size):
-            rows[i] = prepare(as_picture(row), opened)
+            rows[i], scaled = prepare(as_picture(row), opened), True
     _check_bytes(sum(row.nbytes for row in rows), name)
     shapes = {row.shape[:2] for row in rows}
     if len(shapes) > 1:
@@ -618,41 +622,44 @@ def _stack(
         and not how.invert
         and pictures.shape[1:] == (*rows[0].shape[:2], how.channels)
     ):
-        return pictures, how  # as they were: twice in memory might be too much
+        return pictures, how, scaled  # as they were: twice in memory might be too much
     out = np.empty((len(rows), *shapes.pop(), how.channels or 3), np.uint8)
     for i, row in enumerate(rows):
         out[i] = inverted(row) if how.invert and how.channels == 1 else row
-    return out, how
+    return out, how, scaled
 
 
 def _decoded(
     pictures: Array | Iterable[Picture], how: Preparation, small: int, name: str
-) -> tuple[list[Array], bool]:
-    """Pictures (H, W, C) as ``how`` wants them, but small squares as they are, none inverted; whether all are grey."""
+) -> tuple[list[Array], bool, bool]:
+    """Pictures (H, W, C) as ``how`` wants them, but small squares as they are, none inverted; whether all are grey,
+    and whether any was scaled.
+    """
     if isinstance(pictures, np.ndarray):
-        return list(pictures), pictures.shape[-1] == 1
+        return list(pictures), pictures.shape[-1] == 1, False
     how, as_it_is = replace(how, invert=False), Preparation(ground=how.ground)
 
-    def read(picture: Picture) -> tuple[str, Array | str, bool]:
+    def read(picture: Picture) -> tuple[str, Array | str, bool, bool]:
         try:
             image = open_picture(picture[1])
             stays = image.width == image.height <= small
-            return picture[0], prepare(image, as_it_is if stays else how), is_grey(image)
+            changed = not stays and how.size is not None and image.size != (how.size, how.size)
+            return picture[0], prepare(image, as_it_is if stays else how), is_grey(image), changed
         except PictureError as error:
-            return picture[0], str(error), True
+            return picture[0], str(error), True, False
 
     rows: list[Array] = []
     faults: dict[str, str] = {}
-    total, grey = 0, True
-    for key, row, is_so in in_threads(read, pictures):
+    total, grey, scaled = 0, True, False
+    for key, row, is_so, changed in in_threads(read, pictures):
         if isinstance(row, str):
             faults[key] = row
             continue
         rows.append(row)
-        total, grey = total + row.nbytes, grey and is_so
+        total, grey, scaled = total + row.nbytes, grey and is_so, scaled or changed
         _check_bytes(total, name)
     refuse_unreadable(faults, len(rows) + len(faults), "images", name)
-    return rows, grey
+    return rows, grey, scaled
 
 
 def as_picture(pixels: Array) -> Image.Image:

@@ -218,7 +218,12 @@ def is_grey(image: Image.Image) -> bool:
 def upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF data say; as it is where they say nothing that can be read."""
     turn = TURNS.get(_orientation(image))
-    return image if turn is None else image.transpose(turn)
+    if turn is None:
+        return image
+    turned = image.transpose(turn)
+    for key in ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"):  # or it would be turned again
+        turned.info.pop(key, None)
+    return turned
 
 
 def as_rgb(image: Image.Image, ground: Ground = "white") -> Image.Image:

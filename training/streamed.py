@@ -35,6 +35,7 @@ from training.pictures import (
     Preparation,
     check_picture,
     decided,
+    in_words,
     open_picture,
     prepare,
 )
@@ -139,8 +140,11 @@ def stream_images(folder: Path, how: Preparation, small: int = 0, seed: int = 0)
         return ImageSplit(images, None if labels is None else torch.from_numpy(labels[chosen]))  # type: ignore[arg-type]
 
     train, held, test = map(part, rows)
+    scaled = sizes != {(how.size, how.size)}
+    if scaled:
+        table.notes = (*table.notes, f"prepared: {in_words(how)}")
     report = report_on(table, len(files), labels, classes, rows)
-    return ImageData(train, held, test, classes, name, None, name, how, report)
+    return ImageData(train, held, test, classes, name, None, name, how, report, scaled)
 
 
 def _checked(files: Sequence[Path], names: Sequence[str], where: str) -> tuple[set[tuple[int, int]], bool]:

@@ -9,7 +9,6 @@ import gradio.events
 import torch
 
 from affinevae.model import EFFORTS
-from affinevae.picture import fit_picture
 from demo.api import refusing
 from demo.models.registry import Loaded, Models
 from demo.pictures import png
@@ -69,7 +68,7 @@ def _encode(loaded: Loaded, path: str | None, effort: Any) -> dict[str, Any]:
     if not path:
         raise ValueError("There is no picture: send a file as image.")
     model = loaded.model
-    image = fit_picture(read_image_file(path), model.config.size[0], model.config.channels, loaded.fill)
+    image = model.prepare([read_image_file(path)], loaded.fill)
     code = lent.encode(model, image, effort)
     return {
         **code_of(loaded, code),

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from affinevae import AffineVAE
 from affinevae.explore import latent_importance
-from affinevae.picture import GRID, Stroke, draw_strokes, fit_picture
+from affinevae.picture import GRID, Stroke, draw_strokes
 from demo.models.outside import as_arguments
 from demo.models.registry import Loaded
 from demo.shapes import steering
@@ -86,8 +86,7 @@ def from_example(loaded: Loaded, index: int, **kept: Any) -> Scene:
 
 def from_upload(loaded: Loaded, picture: Image.Image, **kept: Any) -> Scene:
     """A visitor's picture."""
-    config = loaded.model.config
-    image = fit_picture(picture, config.size[0], config.channels, loaded.fill)
+    image = loaded.model.prepare([picture], loaded.fill)
     return look_at(loaded, "upload", image, picture=picture, **kept)
 
 

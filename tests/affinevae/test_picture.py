@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from picture_kinds import KINDS, MORE, files
 from PIL import Image, ImageDraw
 
+from affinevae import AffineVAE
 from affinevae.affine import center_of_mass
+from affinevae.data import load
+from affinevae.evaluate import turned
+from affinevae.groups import get_group
 from affinevae.picture import (
     GRID,
     EmptyPicture,
@@ -20,8 +26,12 @@ from affinevae.picture import (
     to_gif,
     to_picture,
     to_png,
-    turned,
 )
+from affinevae.picture import turned as turned_strokes
+from affinevae.train import Train, build
+from affinevae.turned import turn_all
+from demo.uploads.pictures import read_image
+from training.datasets import ImageData
 
 
 def written(
@@ -114,9 +124,9 @@ def test_filled_outlines_and_channels() -> None:
 
 def test_turned_strokes() -> None:
     half = GRID // 2
-    (quarter,) = turned([Stroke(((half + 50, half),))], 90)
+    (quarter,) = turned_strokes([Stroke(((half + 50, half),))], 90)
     assert quarter.points == ((half, half - 50),)  # counter-clockwise, y down
-    (kept,) = turned([Stroke(((0, 0),))], 45)
+    (kept,) = turned_strokes([Stroke(((0, 0),))], 45)
     assert all(0 <= v < GRID for v in kept.points[0])
 
 
@@ -126,3 +136,70 @@ def test_files() -> None:
     gif = Image.open(io.BytesIO(to_gif(frames, 32)))
     assert gif.n_frames == 3  # type: ignore[attr-defined]
     assert to_picture(torch.rand(3, 8, 8)).mode == "RGB"
+
+
+# ---- what training saw is what a model is asked about ----
+
+
+def model_of(data: ImageData, size: int) -> AffineVAE:
+    options = Train("x", Path("x"), width=8, features=2, blocks=1, latent_dim=2, turns="none", size=size)
+    return build(options, data)
+
+
+def pictures_on(folder: Path, kind: str) -> Path:
+    for part, found in files(kind).items():
+        (folder / part).mkdir()
+        for i, content in enumerate(found):
+            (folder / part / f"{i}-{kind}").write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *MORE])
+def test_training_and_later_pictures_are_prepared_alike(tmp_path: Path, kind: str) -> None:
+    """The frames that evaluation encodes are those that ``prepare`` and an upload give, of any kind of picture."""
+    path = pictures_on(tmp_path, kind)
+    data = load(str(path), None, 48)
+    model = model_of(data, 48)
+    again = load(str(path), model.config.channels, 48, model.config.learned)
+    evaluated, _, _ = turned(again.test, 48, "none", 0, 9)
+    assert torch.equal(evaluated, turn_all(data.test.images, torch.zeros(3, 0), get_group("none", 2), 48))
+    given = files(kind)["test"]
+    assert torch.equal(model.prepare([Image.open(io.BytesIO(content)) for content in given]), evaluated)
+    if kind in KINDS:
+        assert torch.equal(model.prepare([read_image(content) for content in given]), evaluated)
+
+
+def test_pictures_of_any_shape_are_scaled_and_small_squares_stay(tmp_path: Path) -> None:
+    for i in range(9):
+        Image.new("RGB", (70 + i, 40), (9 * i, 80, 200)).save(tmp_path / f"{i}.png")
+    data = load(str(tmp_path))
+    assert data.train.images.shape[1:] == (3, 60, 60)
+    assert "prepared: the whole is scaled into 60 x 60 pixels" in " ".join(data.report.sentences())
+    np.savez(tmp_path / "digits.npz", images=np.zeros((20, 28, 28), np.uint8))
+    for size, side in ((None, 28), (36, 28), (20, 20)):
+        assert load(str(tmp_path / "digits.npz"), None, size).train.images.shape[-1] == side
+
+
+def test_a_model_of_drawings_still_centres_those_of_visitors(tmp_path: Path) -> None:
+    digits = np.zeros((20, 28, 28), np.uint8)
+    digits[:, 8:20, 12:16] = 255
+    np.savez(tmp_path / "digits.npz", images=digits)
+    model = model_of(load(str(tmp_path / "digits.npz")), 36)
+    assert (model.config.picture, model.config.invert, model.config.drawn) == (28, True, True)
+    paper = written((200, 100), (20, 20, 30, 80))
+    assert torch.equal(model.prepare([paper], 0.7), fit_picture(paper, 36, 1, 0.7))
+    like_training = Image.fromarray(digits[0])
+    assert model.prepare([like_training])[0, 0, 13:23, 17:19].min() > 0.9
+
+
+def test_grey_on_paper_is_inverted_and_said_but_a_mixed_set_stays(tmp_path: Path) -> None:
+    white = np.full((40, 16, 16), 255, np.uint8)
+    white[:, 4:9, 4:9] = 0
+    np.savez(tmp_path / "paper.npz", images=white)
+    data = load(str(tmp_path / "paper.npz"))
+    assert data.train.images[0, 0, 0, 0] == 0
+    assert "grey on a bright ground is inverted" in " ".join(data.report.sentences())
+    np.savez(tmp_path / "mixed.npz", images=np.concatenate([white[:20], 255 - white[:20]]))
+    mixed = load(str(tmp_path / "mixed.npz"))
+    assert not mixed.prepared.invert
+    assert mixed.train.images[:, 0, 0, 0].unique().tolist() == [0, 255]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kinds import FORMS, KINDS, MORE, encoded, files, grey_on_white, oriented, scene
+from picture_kinds import FORMS, KINDS, MORE, encoded, files, grey_on_white, oriented, scene
 from PIL import Image
 
 from classifiers import CompactCNN
@@ -26,6 +26,7 @@ from training.pictures import (
     prepare,
     prepare_all,
     to_floats,
+    upright,
 )
 
 CHOICES = [Preparation(24, c, fit, invert=None) for c in (None, 1, 3) for fit in ("crop", "letterbox")]
@@ -83,6 +84,7 @@ def test_orientation_is_undone() -> None:
     straight = np.asarray(scene(size=(48, 30))).astype(int)
     for orientation in range(1, 9):
         turned = Image.open(io.BytesIO(oriented(orientation, 0, "PNG")))
+        assert np.array_equal(as_rgb(upright(turned)), as_rgb(turned))  # once, however often it is asked for
         back = np.asarray(as_rgb(turned)).astype(int)
         assert back.shape == ((48, 30, 3) if orientation >= 5 else (30, 48, 3))
         ours = {1: straight, 3: straight[::-1, ::-1], 6: np.rot90(straight, -1), 8: np.rot90(straight)}

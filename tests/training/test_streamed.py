@@ -123,6 +123,7 @@ def test_the_report_counts_what_is_there(folder: Path, load: Load) -> None:
         "validation: 8 in 4 classes (kind0 2, kind1 2, kind2 2, kind3 2)",
         "test: 8 in 4 classes (kind0 2, kind1 2, kind2 2, kind3 2)",
         "folder nothing holds no images: it is left out",
+        "prepared: the middle square is scaled to 16 x 16 pixels, transparent parts lie on white",
         "trained on but not tested, for want of images: alone",
     ]
 
