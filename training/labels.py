@@ -109,8 +109,8 @@ def refuse_several(words: Iterable[str], name: str) -> None:
     if several := [w for w in known if _is_list(w)] or _separated(known):
         first = min(several, key=lambda w: (len(w), w))
         raise DataError(
-            f"{name} has cells with several labels, such as {shown(first)}: keep one label a row, since a classifier "
-            "here gives each row one class"
+            f"{name} has cells with several labels, such as {shown(first)}: keep one label a row, and write what is "
+            "one label without semicolons and pipes"
         )
 
 

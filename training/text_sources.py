@@ -207,7 +207,7 @@ def normal(column: str) -> str:
 
 def usual_column(columns: Sequence[str], usual: Sequence[str]) -> str | None:
     """The first of the usual names that a table has, as the table spells it."""
-    there = {normal(c): c for c in reversed(columns)}
+    there = {normal(c): c for c in reversed(columns)} | {c: c for c in columns}
     return next((there[name] for name in usual if name in there), None)
 
 
@@ -253,17 +253,17 @@ def _required(
 
 
 def _short(columns: Sequence[str]) -> str:
-    return listed([c if len(c) <= 30 else f"{c[:29]}…" for c in columns], 8)
+    return listed([(c or "one without a name") if len(c) <= 30 else f"{c[:29]}…" for c in columns], 8)
 
 
 def _advice(table: TableFile) -> str:
     """How to go on where a column is not there: no header row, another delimiter, or simply another name."""
-    columns, where = [c for c in table.frame.columns if c], f"{table.where}; " if table.where else ""
-    if len(columns) == 1 and where:
+    columns, where = list(table.frame.columns), f"{table.where}; " if table.where else ""
+    if len(columns) == 1 and where and usual_column(columns, (*TEXT_COLUMNS, *LABEL_COLUMNS)) is None:
         return (
             f", only {_short(columns)} ({table.where}): divide columns by commas, semicolons, tabs or pipes"
         )
-    again = any(c in set(table.frame[c][:1000]) for c in columns if len(c) < 30)
+    again = any(c in set(table.frame[c][:1000]) for c in columns if 0 < len(c) < 30)
     numbers = any(re.fullmatch(r"-?\d+(\.\d+)?", c) for c in columns)
     sentences = any(len(c) > 60 or len(c.split()) > 5 for c in columns)
     if again or numbers or sentences:

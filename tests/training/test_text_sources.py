@@ -167,6 +167,8 @@ def test_usual_names_of_columns_are_known_in_any_case(tmp_path, header, columns)
     [
         (rows("t").partition("\n")[2], "no header row, it seems .delimiter comma, encoding UTF-8; it begins text|t 0"),
         (rows("t", header="tweetie,polarity"), "its columns are tweetie, polarity.: name it with --text-column"),
+        (rows("t", header="text,"), "its columns are text, one without a name.: name it with --label-column"),
+        ("text\na\nb\n", "its columns are text.: name it with --label-column"),
         (rows("t", header="text,polarity"), "its columns are text, polarity.: name it with --label-column"),
         (rows("t").replace(",", "::"), "only text::label .*divide columns by commas"),
         (rows("t", header="text,label,text").replace(" ", ","), "has several columns 'text'"),
