@@ -210,14 +210,14 @@ def _places(values: list[Any], classes: tuple[str, ...], name: str) -> list[int]
         folded[text.casefold()] = i if text.casefold() not in folded else MISSING
     places: dict[str, int] = {"": MISSING}
     numbers = _are_positions(values, words, named)
-    for text in set(words) - {""}:
+    for text in sorted(set(words) - {""}):
         place = int(text) if numbers else named.get(text, folded.get(text.casefold(), MISSING))
         if numbers and place == MISSING:
             places[text] = MISSING
         elif 0 <= place < len(classes):
             places[text] = place
         else:
-            refuse_several({*named, text}, name)
+            refuse_several({*named, *words} - {""}, name)
             raise DataError(f"{name}: label {shown(text)} is not one of its {len(classes)} classes")
     return [places[text] for text in words]
 
