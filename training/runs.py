@@ -59,7 +59,7 @@ def carry_out(
         RunError: the folder cannot be written, belongs to another run or another process, or its data have changed.
     """
     with claimed(folder):
-        if not fresh:
+        if not fresh and not (folder / FRESH).exists():
             finished(folder, recipe, unset, renamed)  # refuses another recipe's before any data are read
         data = load()
         found = fingerprint(data)
@@ -133,11 +133,9 @@ def renewed(folder: Path, identity: Mapping[str, Any], fresh: bool) -> Iterator[
         place.mkdir(parents=True, exist_ok=True)
     PartialState().wait_for_everyone()
     yield place
-    PartialState().wait_for_everyone()
     if main:
         (place / DONE).touch()
         _replace(folder)
-    PartialState().wait_for_everyone()
 
 
 def _replace(folder: Path) -> None:

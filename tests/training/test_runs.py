@@ -194,7 +194,9 @@ def test_fresh_replaces_a_model_once_the_new_one_is_complete(tmp_path: Path) -> 
     assert run.trained == 4
 
 
-def test_a_fresh_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("lr", [1, 2])
+def test_a_fresh_run_that_was_killed_goes_on_where_it_was(lr: int, fresh: bool, tmp_path: Path) -> None:
     run, folder = Log(), tmp_path / "run"
     run(folder, {"lr": 1})
     seen: list[bool] = []
@@ -207,9 +209,10 @@ def test_a_fresh_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> Non
 
     run.die, run.data = die, pictures(shift=1)
     with pytest.raises(KeyboardInterrupt):
-        run(folder, {"lr": 1}, fresh=True)
-    run(folder, {"lr": 1}, fresh=True)
+        run(folder, {"lr": lr}, fresh=True)
+    run(folder, {"lr": lr}, fresh)
     assert seen == [False, True]
+    assert (folder / "model.safetensors").read_text() == f"{{'lr': {lr}}} 3"
 
 
 def test_a_replacement_that_was_cut_short_is_finished_first(tmp_path: Path) -> None:
