@@ -184,13 +184,22 @@ def finished(
     training = read_metrics(folder).get("training")
     told = training if isinstance(training, dict) else {}
     known = _completed(unset or {}, {(renamed or {}).get(name, name): value for name, value in told.items()})
-    differing = [k for k, v in json.loads(json.dumps(recipe)).items() if known.get(k) != v]
+    wanted = json.loads(json.dumps(recipe))
+    differing = [k for k, v in wanted.items() if known.get(k) != v]
     if differing:
+        said = ", ".join(_difference(k, known, wanted) for k in differing[:4])
         raise RunError(
-            f"{folder} holds a model trained with another {', '.join(differing[:4])}: choose another --output, or "
+            f"{folder} holds a model trained with other options ({said}): choose another --output, or "
             "--fresh to replace it"
         )
     return True
+
+
+def _difference(name: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """ "epochs 2, not 3"; of an option with options of its own its name alone."""
+    if isinstance(wanted[name], dict | list):
+        return name
+    return f"{name} {known.get(name, 'unknown')}, not {wanted[name]}"
 
 
 def _completed(unset: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def test_the_command_writes_a_complete_folder(data_file: Path, tmp_path: Path) -
     assert again.returncode == 0
     other = run("--data", data_file, *TINY, "--epochs", "3", "--output", output)
     assert other.returncode == 2
-    assert "another epochs" in other.stderr
+    assert "other options (epochs 2, not 3)" in other.stderr
 
 
 @pytest.mark.parametrize(

@@ -315,8 +315,8 @@ def test_what_is_concluded_is_left_alone(tmp_path: Path) -> None:
         (b'{"training": {"lr": 1', "metrics.json is not readable JSON"),
         (b"\xff\xfe\x00", "metrics.json is not readable JSON"),
         (b"[]", "a list where a JSON object is needed"),
-        (b'{"training": [1]}', "another lr"),
-        (b'{"training": null}', "another lr"),
+        (b'{"training": [1]}', "other options .lr unknown, not 1"),
+        (b'{"training": null}', "other options .lr unknown, not 1"),
     ],
 )
 def test_metrics_that_are_garbled(content: bytes, outcome: str, tmp_path: Path) -> None:
@@ -335,5 +335,5 @@ def test_a_run_from_before_an_option_is_the_run_that_did_without_it(tmp_path: Pa
         return {"lr": 1, "copies": 0, "poses": {"modes": 1, **poses}}
 
     assert finished(tmp_path, recipe(remember=True), unset)
-    with pytest.raises(RunError, match="another poses"):
+    with pytest.raises(RunError, match="other options .poses"):
         finished(tmp_path, recipe(remember=False), unset)

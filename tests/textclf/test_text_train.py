@@ -244,7 +244,7 @@ def test_the_command_writes_a_complete_folder(data_file: Path, backbone: Path, t
     same = recipe(data_file, backbone, output)
     train(same)  # finished already: nothing happens
     assert (output / "model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(RunError, match="another epochs"):
+    with pytest.raises(RunError, match="other options .epochs"):
         train(replace(same, loop=replace(same.loop, epochs=2)))
     train(replace(same, start=str(output), output=tmp_path / "warm"))
     warm = json.loads((tmp_path / "warm" / "metrics.json").read_text())["training"]

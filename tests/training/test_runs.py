@@ -175,7 +175,7 @@ def test_fresh_replaces_a_model_once_the_new_one_is_complete(tmp_path: Path) -> 
         run(folder, {"lr": 2}, fresh=True)
     assert (folder / "model.onnx").exists()
     (begun,) = (folder / FRESH).glob("*/run/checkpoint")
-    with pytest.raises(RunError, match="trained with another lr"):
+    with pytest.raises(RunError, match="trained with other options .lr 1, not 3"):
         run(folder, {"lr": 3})  # neither the old one nor the one that was begun
     run.die = lambda place: None
     run(folder, {"lr": 2}, fresh=True)
