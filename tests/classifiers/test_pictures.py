@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from PIL import Image
@@ -9,6 +12,8 @@ from PIL import Image
 from classifiers import CompactCNN
 from classifiers.augment import Augment, Pictures
 from classifiers.images import check, resize
+from classifiers.train import Train, train
+from training.loop import LoopConfig
 from training.pictures import Preparation, prepare_all
 
 
@@ -93,3 +98,25 @@ def test_cutout_hides_one_square() -> None:
 def test_a_shift_beyond_the_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="shift"):
         Pictures(numbered(2, 8), Augment(shift=8))
+
+
+def test_recorded_accuracy_is_what_predict_reaches_on_the_same_files(tmp_path: Path) -> None:
+    """One small training on transparent, turned and oblong pictures: each class is a place of ink."""
+    for part, count in (("train", 24), ("test", 12)):
+        for i in range(count):
+            place = tmp_path / "set" / part / f"c{i % 3}"
+            place.mkdir(parents=True, exist_ok=True)
+            image = Image.new("RGBA", (24, 16), (0, 0, 0, 0))
+            image.paste((200, 40 * (i % 5), 30, 255), (4 + 5 * (i % 3), 2, 9 + 5 * (i % 3), 14))
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            image.save(place / f"{i}.png", exif=exif if i % 2 else Image.Exif())
+    loop = LoopConfig(epochs=2, batch=8, lr=0.02, warmup=1, precision="no")
+    train(Train(str(tmp_path / "set"), tmp_path / "cnn", network="resnet20@0.25", size=16, loop=loop))
+    model = CompactCNN.from_pretrained(tmp_path / "cnn")
+    files = sorted((tmp_path / "set" / "test").rglob("*.png"))
+    answers = model.predict([Image.open(file) for file in files]).argmax(1).tolist()
+    right = [model.classes[k] == file.parent.name for k, file in zip(answers, files, strict=True)]
+    recorded = json.loads((tmp_path / "cnn" / "metrics.json").read_text())["test"]
+    assert recorded["n"] == len(files)
+    assert recorded["accuracy"] == pytest.approx(sum(right) / len(right))
