@@ -251,8 +251,8 @@ class CompactCNN(
 
 
 def _versions(model: nn.Module) -> tuple[tuple[int, int], ...]:
-    """Which parameters a model has, and how often each was written."""
-    return tuple((id(p), p._version) for p in model.parameters())
+    """Which parameters a model has, and how often each was written, where torch counts it."""
+    return tuple((id(p), 0 if p.is_inference() else p._version) for p in model.parameters())
 
 
 def _network(config: CompactCNNConfig) -> nn.Module:
