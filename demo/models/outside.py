@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import torch
+
+from classifiers import CompactCNN
 from classifiers.networks import ALLOWED, dense_name, is_own
 from demo.models.kinds import KINDS, Kind, kind_of
 from demo.uploads.values import UploadError, quotable
 from demo.words import listed
+from training.measure import macs
 from weights import WeightsError
 from weights.checkpoint import CARD, CONFIG, METRICS, WEIGHTS, one_line, read_config
 from weights.hub import fetch
@@ -133,6 +137,8 @@ def kind_in(folder: Path, owner: bool = False) -> Kind:
         kind = _kind(str(library), config)
         if kind == "classifier" and is_own(config["network"]):
             _require_allowed(folder, dense_name(config["network"]), owner)
+        elif kind == "classifier":
+            _require_quick(config)
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise WeightsError(f"{folder / CONFIG} describes no model ({one_line(error)})") from error
     return kind
@@ -147,6 +153,18 @@ def _require_allowed(folder: Path, function: str, owner: bool) -> None:
     if function not in ALLOWED:
         raise WeightsError(
             f"{folder} needs code of its own: if {function[:60]} is yours, start the page with --allow {function[:60]}"
+        )
+
+
+def _require_quick(config: Mapping[str, Any]) -> None:
+    """``WeightsError`` for a network that would take minutes a picture, which small weights do not rule out."""
+    with torch.device("meta"):  # shapes, and no numbers
+        network = CompactCNN(**config)
+        work = macs(network, torch.zeros(1, config["channels"], config["size"], config["size"]))
+    if work > MAX_MACS:
+        raise WeightsError(
+            f"It does {work / 1e9:,.0f} billion multiply-accumulates a picture: this page runs up to "
+            f"{MAX_MACS / 1e9:,.0f}"
         )
 
 
