@@ -60,7 +60,7 @@ def build(models: Models | None = None) -> gr.Blocks:
         endpoints3d.build(models)
         endpoints_classify.build(models)
         endpoints_text.build(models)
-    page.queue(max_size=256, default_concurrency_limit=4)
+    page.queue(api_open=False, default_concurrency_limit=4)  # served, demo.server.turns takes its place
     return page
 
 
@@ -99,5 +99,4 @@ def launch_options() -> dict[str, Any]:
         "ssr_mode": False,
         "footer_links": ["api"],
         "run_history": False,
-        "state_session_capacity": 128,  # visitors, gone or not, of whom Gradio keeps a copy of the page: 0.25 MB each
     }

@@ -5,9 +5,20 @@ from __future__ import annotations
 import base64
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from affinevae.picture import to_png
+
+LARGEST = 1024  # pixels a side that are kept of a visitor's picture: at most 4 MB, where a photo has 64
+
+
+def smaller(picture: Image.Image) -> Image.Image:
+    """A picture of at most ``LARGEST`` pixels a side."""
+    if max(picture.size) > LARGEST:
+        picture = picture.copy()
+        picture.thumbnail((LARGEST, LARGEST))
+    return picture
 
 
 def png(image: Tensor, side: int | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 # Every listener of a tab: two at a time, and the page's own answers are the sign that it works.
 LISTEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2}
 
+# A mesh is read in a process of its own, which may take seconds; its lane keeps nobody else waiting.
+READING_MESHES: dict[str, Any] = {"concurrency_id": "meshes", "concurrency_limit": 3}
+
 
 def listening(tab: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options of a tab's listeners, and of what follows them: one at a time, and again if there was news meanwhile."""
@@ -33,6 +37,11 @@ def sentence(error: Exception) -> str:
     return str(error).strip() or "That did not work."
 
 
+def warn(words: str) -> None:
+    """Tell the visitor, here and nowhere else: Gradio takes a warning for HTML, and a link's text may stand in it."""
+    gr.Warning(html.escape(words, quote=False))
+
+
 def kindly(act: Callable[..., Any]) -> Callable[..., Any]:
     """A handler whose refusals become a warning: the page keeps what it shows."""
 
@@ -42,7 +51,7 @@ def kindly(act: Callable[..., Any]) -> Callable[..., Any]:
             return act(*args)
         except (ValueError, WeightsError) as error:
             logger.info("refused: %s", error)
-            gr.Warning(sentence(error))
+            warn(sentence(error))
             return gr.skip()
 
     return handler
@@ -155,7 +164,7 @@ class ModelTab(Generic[S, L]):
         scene = self._from_link(dict(request.query_params), names) or self._first_good(names)
         choices = [(self.labels.get(name, name), name) for name in names]
         if scene is None:
-            gr.Warning(self.no_model)
+            warn(self.no_model)
             return [gr.Dropdown(choices=choices, value=None), *self.nothing()]
         if scene.model not in names:  # opened in the tab "Your own"
             choices.append((label(scene.model), scene.model))
@@ -182,7 +191,7 @@ class ModelTab(Generic[S, L]):
                 read_choice(name, names, "The model in the link")
             return self.scenes.from_query(query, self.load(name))
         except (ValueError, WeightsError) as error:
-            gr.Warning(sentence(error))
+            warn(sentence(error))
             return None
 
     def _first_good(self, names: list[str]) -> S | None:
@@ -191,7 +200,7 @@ class ModelTab(Generic[S, L]):
             try:
                 return self.scenes.opening(self.load(name))
             except WeightsError as error:
-                gr.Warning(sentence(error))
+                warn(sentence(error))
         return None
 
     def pick(self, scene: S | None, name: str) -> list[Any]:
@@ -201,7 +210,7 @@ class ModelTab(Generic[S, L]):
             seen = self.scenes.with_model(scene, loaded) if scene else self.scenes.opening(loaded)
             return [gr.skip(), *self.show(seen), *self.about(loaded)]
         except (ValueError, WeightsError) as error:
-            gr.Warning(sentence(error))
+            warn(sentence(error))
             return [gr.Dropdown(value=scene.model if scene else None), *[gr.skip()] * self.answers]
 
     def _loaded(self, scene: S | None) -> L:

@@ -21,6 +21,10 @@ from weights import WeightsError
 
 CHUNK = 1000  # texts tokenized at once: spans of a whole data set would fill the memory
 MAX_BYTES = 64_000_000  # of a tokenizer's JSON; that of a multilingual vocabulary of 250,000 tokens has 17 MB
+MARGIN = 200  # characters beside a cut whose tokens may be others than in the whole text; longer words are unknown ones
+STRIDE = (
+    32_000  # characters of a long text that are looked at more, where what was looked at holds too few tokens
+)
 PADDING = 0  # any id will do, nobody looks at it
 
 
@@ -86,12 +90,48 @@ class Tokens:
         head = room // 4 if ends else room
         for start in range(0, len(texts), CHUNK):
             part = [text.encode("utf-8", "replace").decode() for text in texts[start : start + CHUNK]]
-            for found in self.tokenizer.encode_batch(part, add_special_tokens=False):
+            short = [text if len(text) <= STRIDE else "" for text in part]
+            for text, found in zip(
+                part, self.tokenizer.encode_batch(short, add_special_tokens=False), strict=True
+            ):
                 ids, spans = found.ids, found.offsets
-                if len(ids) > room:
+                if len(text) > STRIDE:
+                    ids, spans = self._long(text, head, room - head)
+                elif len(ids) > room:
                     ids = ids[:head] + ids[len(ids) - room + head :]
                     spans = spans[:head] + spans[len(spans) - room + head :]
                 yield Piece([self.first, *ids, self.last], [None, *spans, None])
+
+    def _long(self, text: str, head: int, tail: int) -> tuple[list[int], list[tuple[int, int]]]:
+        """Its first ``head`` and last ``tail`` tokens, or all of them; no more of it is tokenized than is needed.
+
+        A million Chinese characters are a million tokens, which take half a gigabyte.
+        """
+        start = self._part(text, head, STRIDE, False)
+        if not tail or len(start[0]) < head:  # it has no more
+            return start
+        end = self._part(text, tail, STRIDE, True)
+        if len(end[0]) < tail or (
+            head and end[1][0][0] < start[1][-1][1]
+        ):  # so few that the two would overlap
+            return self._part(text, head + tail, len(text), False)
+        return start[0] + end[0], start[1] + end[1]
+
+    def _part(
+        self, text: str, count: int, reach: int, backwards: bool
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """The first, or last, ``count`` tokens of a text, or all if it has fewer."""
+        while True:
+            shift = max(0, len(text) - reach) if backwards else 0
+            found = self.tokenizer.encode(text[shift : shift + reach], add_special_tokens=False)
+            kept = slice(max(0, len(found.ids) - count), None) if backwards else slice(count)
+            ids, spans = found.ids[kept], found.offsets[kept]
+            sure = len(ids) == count and (
+                spans[0][0] >= MARGIN if backwards else spans[-1][1] <= reach - MARGIN
+            )
+            if sure or reach >= len(text):
+                return ids, [(start + shift, end + shift) for start, end in spans]
+            reach *= 2
 
     def ids(self, texts: Sequence[str], longest: int, ends: bool = False) -> list[Tensor]:
         """The ids alone, as int32 tensors."""

@@ -15,11 +15,11 @@ from demo import timing
 from demo.classify import examples
 from demo.models.outside import as_arguments
 from demo.models.registry import Classifier, Net
+from demo.pictures import smaller
 from demo.uploads.values import UploadError, read_integer
 from demo.words import percent
 
 TOP = 5
-LARGEST = 1024  # pixels a side that are kept of a visitor's picture
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,7 @@ class Verdict:
 def look_at(loaded: Classifier, picture: Image.Image, start: str = "upload") -> Verdict:
     """Ask the networks about a picture."""
     image = loaded.compact.model.prepare([picture])
-    if max(picture.size) > LARGEST:
-        picture = picture.copy()
-        picture.thumbnail((LARGEST, LARGEST))
+    picture = smaller(picture)
     return Verdict(loaded.name, start, picture, image, tuple(answer(net, image) for net in loaded.nets))
 
 

@@ -11,7 +11,7 @@ import gradio as gr
 from benchmarks.claims import RESULTS, gather
 from demo.evidence import views
 from demo.models.registry import available_here
-from demo.tab import LISTEN, asked_tab, component, sentence
+from demo.tab import LISTEN, asked_tab, component, sentence, warn
 from demo.uploads.values import UploadError, read_choice
 from weights import WeightsError, locate
 from weights.checkpoint import METRICS
@@ -50,7 +50,7 @@ def open_link(query: dict[str, str]) -> Any:
                 asked, [each["name"] for each in value["claims"]], "The claim in the link"
             )
         except UploadError as error:
-            gr.Warning(sentence(error))
+            warn(sentence(error))
     return value
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
+import logging
+import os
+import shutil
 import signal
 import threading
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+import gradio as gr
+import gradio.queueing
+import gradio.route_utils
+import gradio.routes
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -23,7 +33,14 @@ from demo import __version__
 from demo.models.outside import Policy
 from demo.models.registry import Models
 from demo.page import build, launch_options, warm
+from demo.server import disk, log
+from demo.server.connections import Connections, guard
+from demo.server.disk import Disk, Parser
 from demo.server.frontpage import FrontPage
+from demo.server.gate import ROOM, Gate, House
+from demo.server.turns import ALL as QUESTIONS
+from demo.server.turns import Turns
+from demo.server.visitors import Visitors
 from demo.uploads.mesh_parent import PARENT
 
 SELF = "'self' data: blob:"
@@ -49,10 +66,18 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
 }
 # Of Gradio, and of no use to this page: they watch, write to disk, or hold a connection open for nothing.
-CLOSED = ("dev/", "vibe-", "process_recording", "deep_link", "run-history", "runs", "proxy=", "stream/")
+CLOSED = ("dev/", "vibe-", "undo-vibe-", "process_recording", "deep_link", "run-history", "runs", "proxy=", "stream/",
+          "file=http:", "file=https:", "file/http:", "file/https:", "profiling", "custom_component")  # fmt: skip
+# Past the queue: answered without a turn, by anyone, as often as they like.
+DIRECT = ("api/", "run/")
+USE_QUEUE = (
+    "Questions take turns here: ask POST /gradio_api/call/NAME, and read /gradio_api/call/NAME/EVENT_ID."
+)
 API = "/gradio_api/"
 ARENA_MAX = -8  # of glibc's mallopt
 TIDY = 60.0  # seconds
+MEMORY = 2_000_000_000  # bytes that all bounds together leave the process
+logger = logging.getLogger(__name__)
 
 
 class Guard:
@@ -69,21 +94,30 @@ class Guard:
 
         answer = self.app
         if scope["type"] == "http" and is_closed(scope["path"]):
-            answer = PlainTextResponse("Not Found", 404)
+            direct = scope["path"].startswith(tuple(API + door for door in DIRECT))
+            answer = (
+                JSONResponse({"detail": USE_QUEUE}, 404) if direct else PlainTextResponse("Not Found", 404)
+            )
         await answer(scope, receive, guarded)
 
 
 def is_closed(path: str) -> bool:
     """Whether nobody is let in at the path of a request."""
-    return path.startswith("/monitoring") or path.startswith(tuple(API + door for door in CLOSED))
+    return path.startswith(("/monitoring", *(API + door for door in (*CLOSED, *DIRECT))))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Health:
-    """What ``/healthz`` answers: 200 as long as the server does, ``ready`` once the first models are loaded."""
+    """What ``/healthz`` answers: 200 as long as the server does, ``ready`` once the first models are loaded.
+
+    ``used`` stands beside ``bounds``; where one is reached, ``status`` is "strained" and ``exceeded`` names it.
+    """
 
     models: Models
     warmed: threading.Event = field(default_factory=threading.Event)
+    house: House | None = None
+    visitors: Visitors | None = None
+    connections: Connections | None = None
 
     def warm(self) -> None:
         """Load the first models, which takes seconds."""
@@ -94,8 +128,41 @@ class Health:
 
     async def answer(self, request: Request) -> JSONResponse:
         """Asynchronous, so that it waits for no thread that is busy with a model."""
-        state = {"status": "ok", "version": __version__, "ready": self.warmed.is_set()}
-        return JSONResponse(state | {"models": self.models.loaded()})
+        loads = self.loads()
+        exceeded = [name for name, (used, bound) in loads.items() if used >= bound]
+        state = {
+            "status": "strained" if exceeded else "ok",
+            "version": __version__,
+            "ready": self.warmed.is_set(),
+        }
+        used, bounds = ({name: load[which] for name, load in loads.items()} for which in (0, 1))
+        refused = {str(status): count for status, count in self.house.refused.items()} if self.house else {}
+        strain = {"exceeded": exceeded, "used": used, "bounds": bounds, "refused": refused}
+        return JSONResponse(state | {"models": self.models.loaded()} | strain)
+
+    def loads(self) -> dict[str, tuple[float, float]]:
+        """What is used of everything that has a bound, and the bound."""
+        loads: dict[str, tuple[float, float]] = {"memory_mb": (memory() / 1e6, MEMORY / 1e6)}
+        if self.house is not None:
+            turns, files = self.house.turns, self.house.disk
+            asked = sum(map(len, turns.pending_event_ids_session.values()))
+            reading = self.house.reading.total() + turns.held().total()
+            loads["questions"] = asked, QUESTIONS
+            loads["questions_mb"] = reading / 1e6, ROOM / 1e6
+            loads["disk_mb"] = files.used / 1e6, files.most / 1e6
+        if self.visitors is not None:
+            loads["kept_mb"] = self.visitors.size / 1e6, self.visitors.most / 1e6
+            loads["sessions"] = len(self.visitors.session_data), self.visitors.sessions
+        if self.connections is not None:
+            loads["connections"] = len(self.connections.open), self.connections.most
+        return {name: (round(used, 1), round(bound, 1)) for name, (used, bound) in loads.items()}
+
+
+def memory() -> int:
+    """Bytes that this process has in memory; 0 where the system does not say so in /proc."""
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def _share_memory() -> None:
@@ -128,32 +195,76 @@ def serve(host: str, port: int | None = None, share: bool = False, policy: Polic
         OSError: there is no free port.
     """
     _share_memory()
+    folder = disk.own_folder()
     health = Health(Models(policy))
     page = build(health.models)
     # Also where a shell's "&" has them ignored; containers send TERM.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
+        _trust_proxies(share)
         page.launch(
-            server_name=host, server_port=port, share=share, prevent_thread_lock=True, **options(health)
-        )
+            server_name=host, server_port=port, share=share, prevent_thread_lock=True,
+            **options(health, page, folder),
+        )  # fmt: skip
+        health.connections = guard(page.server.config)
+        log.quieten()
         _keep_for_good()
         threading.Thread(target=health.warm, daemon=True).start()
         while True:
             time.sleep(TIDY)
+            if health.house is not None:
+                health.house.disk.sweep()
             _give_memory_back()
     page.close(verbose=False)
     PARENT.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def options(health: Health) -> dict[str, Any]:
-    """For ``Blocks.launch``: those of the page, a route of our own, and the guard; MCP where its package is."""
+def options(health: Health, page: gr.Blocks, folder: Path) -> dict[str, Any]:
+    """For ``Blocks.launch``: those of the page, a route of our own, and who guards it; MCP where its package is."""
     routes = [Route("/healthz", health.answer)]
+    page._queue = turns = Turns(page)
+    health.house = house = House(turns, Disk(folder, page.upload_file_set.discard))
+    gradio.route_utils.GradioMultiPartParser = Parser  # type: ignore[misc]
+    for kind in (gr.File, gr.UploadButton):  # theirs leaves an empty file behind for each call
+        kind._process_single_file = lambda self, file: file.path  # type: ignore[method-assign]
+    for module in (gradio.queueing, gradio.routes):
+        module.traceback = log.Traceback  # type: ignore[attr-defined]
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        health.visitors = app.state_holder = Visitors(page, house.is_here)
+        tidying = asyncio.create_task(_tidy(turns))
+        yield
+        tidying.cancel()
+
+    guards = [Middleware(Guard), Middleware(Gate, house=house), Middleware(FrontPage)]
     return {
         **launch_options(),
-        "app_kwargs": {"routes": routes, "middleware": [Middleware(Guard), Middleware(FrontPage)]},
+        "app_kwargs": {"routes": routes, "middleware": guards, "lifespan": lifespan},
         "mcp_server": has_mcp(),
     }
+
+
+async def _tidy(turns: Turns) -> None:
+    while True:
+        await asyncio.sleep(1)
+        try:
+            await turns.tidy()
+        except Exception:
+            logger.exception("the queue could not be tidied")
+
+
+def _trust_proxies(share: bool) -> None:
+    """Who may say in ``X-Forwarded-For`` whom they ask for: the Space's own proxies, or those of a shared link.
+
+    uvicorn would trust whoever comes from this machine, and so every visitor of a page on the loopback. Who runs a
+    proxy of their own names it in ``FORWARDED_ALLOW_IPS``, which uvicorn reads.
+    """
+    inside = "127.0.0.1,::1" if share else ""
+    usual = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16" if "SPACE_ID" in os.environ else inside
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", usual)
 
 
 def has_mcp() -> bool:

@@ -22,12 +22,14 @@ from affinevae.explore import latent_importance
 from affinevae.picture import GRID, Stroke, draw_strokes
 from demo.models.outside import as_arguments
 from demo.models.registry import Loaded
+from demo.pictures import smaller
 from demo.shapes import steering
 from demo.shapes.steering import CODE_RANGE, MAX_SEED, POSE_RANGE, read_pose, rounded_shape, write_point
 from demo.shapes2d import examples
 from demo.uploads.values import UploadError, read_integer, read_numbers
 
 MAX_STROKES, MAX_POINTS = 64, 4000
+MAX_NUMBERS = 60_000  # of all strokes: eight minutes of drawing
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def from_example(loaded: Loaded, index: int, **kept: Any) -> Scene:
 def from_upload(loaded: Loaded, picture: Image.Image, **kept: Any) -> Scene:
     """A visitor's picture."""
     image = loaded.model.prepare([picture], loaded.fill)
-    return look_at(loaded, "upload", image, picture=picture, **kept)
+    return look_at(loaded, "upload", image, picture=smaller(picture), **kept)
 
 
 def from_seed(loaded: Loaded, seed: int, **kept: Any) -> Scene:
@@ -161,6 +163,8 @@ def read_strokes(value: Any) -> tuple[Stroke, ...]:
         or not all(isinstance(s, Mapping) for s in value)
     ):
         raise UploadError(f"A drawing is a list of at most {MAX_STROKES} strokes.")
+    if sum(len(s["points"]) for s in value if isinstance(s.get("points"), list)) > MAX_NUMBERS:
+        raise UploadError(f"A drawing may have {MAX_NUMBERS // 2:,} points.")
     return tuple(_read_stroke(s.get("points"), s.get("filled") is True, s.get("grey", 1.0)) for s in value)
 
 

@@ -27,6 +27,7 @@ from demo.shapes.code import code_of
 from demo.shapes.steering import CODE_RANGE, MAX_SEED, POSE_RANGE, random_code
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.views import FILES, mesh_url
+from demo.tab import READING_MESHES
 from demo.uploads.meshes import read_shape_file
 from demo.uploads.values import read_choice, read_integer, read_numbers
 
@@ -82,7 +83,9 @@ def build(models: Models) -> None:
             gr.Textbox("affinevae-modelnet10", label="model"),
             gr.Textbox("fast", label="effort"),
         ]
-        gr.Button().click(encode_shape, asked, gr.JSON(label="code"), api_name="encode_shape", **listening)
+        gr.Button().click(
+            encode_shape, asked, gr.JSON(label="code"), api_name="encode_shape", **READING_MESHES
+        )
     for function in (decode_shape, sample_shape):
         gradio.events.api(function, **listening)
 

@@ -13,7 +13,7 @@ from demo.shapes.tab import ShapeTab
 from demo.shapes3d import examples, views
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.scene import Scene
-from demo.tab import component, directly, field, keep_panel, kindly, listening, sentence
+from demo.tab import READING_MESHES, component, directly, field, keep_panel, kindly, listening, sentence, warn
 from demo.uploads.meshes import read_cells, read_shape_url
 from demo.uploads.values import UploadError, read_choice, read_integer
 
@@ -48,7 +48,7 @@ class Shapes3D(ShapeTab[Scene]):
             try:
                 look = scenes.look_from_query(dict(request.query_params))
             except UploadError as error:
-                gr.Warning(sentence(error))
+                warn(sentence(error))
         return [picker, scene, {**stage, "look": asdict(look)} if isinstance(scene, Scene) else stage, look]
 
     def upload(self, scene: Scene, event: gr.EventData) -> list[Any]:
@@ -156,7 +156,8 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     explain(opened.select(tab.enter, scene, [picker, *shown, look], **listen))
     explain(picker.input(tab.pick, [scene, picker], [picker, *shown], **listen))
     newest: dict[str, Any] = {"trigger_mode": "always_last", **listen}
-    started = (stage.upload, tab.upload), (stage.example, tab.example), (stage.random, tab.random)
+    explain(stage.upload(kindly(tab.upload), scene, shown, **newest | READING_MESHES))
+    started = (stage.example, tab.example), (stage.random, tab.random)
     for event, handler in (*started, (stage.steer, tab.steer), (stage.act, tab.act)):
         explain(event(kindly(handler), scene, shown, **newest))
     explain(stage.look(kindly(tab.look), None, look, **newest), looked=True)

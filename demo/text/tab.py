@@ -184,7 +184,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
         (plans.input, tab.replan),
     ):
         explain(event(kindly(handler), seen, shown, **newest))
-    # One table at a time: whoever only reads is not to wait for it.
-    job: dict[str, Any] = {**listen, "concurrency_id": "text-table", "concurrency_limit": 1}
+    # In a lane of its own: whoever only reads is not to wait for it, nor another address's table.
+    job: dict[str, Any] = {**listen, "concurrency_id": "text-table", "concurrency_limit": 2}
     upload.upload(tab.table, [seen, upload], table, **job)
     table.stop(tab.stop_table, None, table, **listen)

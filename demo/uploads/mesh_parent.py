@@ -24,6 +24,8 @@ COMMAND = (sys.executable, "-m", "demo.uploads.mesh_child")
 ROOT = Path(__file__).parents[2]
 INHERITED = ("PATH", "HOME", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
 CHUNK = 1_000_000  # bytes
+AT_ONCE = 3  # processes, each of which may take 350 MB
+TRIES = 4  # a process may be ended from outside, and all that waited with it
 
 
 class Server(NamedTuple):
@@ -40,18 +42,25 @@ class Parent:
         self.command = command
         self.server: Server | None = None
         self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
 
     def ask(self, data: bytes, kind: str, size: int) -> bytes:
         """What ``mesh_child.answer`` says of a file; cut short where its process was lost.
 
         Raises:
             TimeoutError: it took ``MAX_WAIT`` seconds.
-            OSError: no process could be started.
+            OSError: no process could be started, or none lived long enough.
         """
-        if not FORKS:
-            return self._start_and_ask(data, kind, size)
+        if not self._turns.acquire(timeout=MAX_WAIT):
+            raise OSError("too many meshes are being read")
+        try:
+            return self._fork_and_ask(data, kind, size) if FORKS else self._start_and_ask(data, kind, size)
+        finally:
+            self._turns.release()
+
+    def _fork_and_ask(self, data: bytes, kind: str, size: int) -> bytes:
         deadline = time.monotonic() + MAX_WAIT
-        for _ in range(2):  # again if the server was lost since it was last needed
+        for _ in range(TRIES):
             ours, theirs = socket.socketpair()
             with ours:
                 with theirs:

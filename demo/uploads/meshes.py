@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from affinevae.polygons import ANY_KIND, KINDS, unknown_kind
 from demo.uploads import mesh_parent
-from demo.uploads.files import MAX_BYTES, read_file
+from demo.uploads.files import MAX_BYTES, check_bytes, read_file
 from demo.uploads.mesh_child import LIMITS
 from demo.uploads.values import UploadError
 
@@ -31,8 +30,11 @@ def read_shape_file(path: str | os.PathLike[str], size: int) -> Tensor:
     Raises:
         UploadError: not a mesh, too large, damaged, or without faces.
     """
-    data = read_file(path, "mesh", MESH_LIMITS)
-    kind = os.path.splitext(path)[1][1:].lower()
+    return _shape(read_file(path, "mesh", MESH_LIMITS), os.path.splitext(path)[1], size)
+
+
+def _shape(data: bytes, suffix: str, size: int) -> Tensor:
+    kind = suffix[1:].lower()
     if kind not in KINDS:
         raise UploadError(str(unknown_kind(kind)))
     if not data:
@@ -50,10 +52,8 @@ def read_shape_url(url: object, name: object, size: int) -> Tensor:
         data = base64.b64decode(str(url)[: 2 * MAX_BYTES].partition(",")[2], validate=True)
     except (binascii.Error, ValueError) as error:
         raise UploadError("The file did not arrive whole: send it again.") from error
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"upload{suffix if suffix[1:].isalnum() else ''}"
-        path.write_bytes(data)
-        return read_shape_file(path, size)
+    check_bytes(len(data), "mesh", MESH_LIMITS)
+    return _shape(data, suffix, size)
 
 
 def read_cells(text: object) -> Tensor:
@@ -76,7 +76,7 @@ def _in_child(data: bytes, kind: str, size: int, cells: int) -> bytes:
     except TimeoutError as error:
         raise UploadError("The mesh takes too long to read; simplify it and send that.") from error
     except (OSError, MemoryError) as error:  # no process can be started
-        raise UploadError("The server has no memory left to read a mesh; try again in a minute.") from error
+        raise UploadError("The server cannot read a mesh at present; try again in a minute.") from error
     answer, _, rest = done.partition(b" ")
     if answer == b"no":
         raise UploadError(rest.decode())

@@ -33,6 +33,8 @@ from demo.uploads.values import UploadError
 MAX_PIXELS = 16_000_000  # a phone photo is 12
 MIN_SIDE, MAX_SIDE = 4, 8192
 MAX_PARTS = 20_000  # chunks or segments; an 8 MB picture in the usual 8 KB chunks has 1,000
+RLE = (1, 2)  # ways of packing a bitmap, which Pillow unpacks in Python, a pixel or two bytes at a time
+MAX_RLE_BYTES, MAX_RLE_PIXELS = 1_000_000, 2_100_000  # a screen of 1920 x 1080
 MAX_SCANS = 100  # of a progressive JPEG; encoders write about 10
 KINDS = "PNG, JPEG, WebP, GIF or BMP"
 LIMITS = f"{MIN_SIDE} to {MAX_SIDE} pixels a side, {MAX_PIXELS / 1e6:g} megapixels and {MAX_BYTES / 1e6:g} MB"
@@ -199,7 +201,11 @@ def _open_gif(data: bytes) -> Opened:
 
 
 def _open_bmp(data: bytes) -> Opened:
-    return BmpImageFile(io.BytesIO(data)), 1
+    picture = BmpImageFile(io.BytesIO(data))
+    packed = picture.info.get("compression") in RLE
+    if packed and (len(data) > MAX_RLE_BYTES or picture.width * picture.height > MAX_RLE_PIXELS):
+        raise UploadError("The bitmap is packed (RLE) and large; save it as a PNG and send that.")
+    return picture, 1
 
 
 Opener = Callable[[bytes], Opened]

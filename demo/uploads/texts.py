@@ -13,7 +13,7 @@ from demo.uploads.values import UploadError, shown
 MAX_TEXT = 1_000_000  # characters
 MAX_TABLE_BYTES, MAX_ROWS = 32_000_000, 100_000
 MAX_UNPACKED_BYTES = 100_000_000  # of a packed table or a workbook
-MAX_COLUMNS, MAX_CELLS = 10_000, 5_000_000  # a parser needs memory for each cell, empty ones too
+MAX_COLUMNS, MAX_CELLS = 1_000, 3_000_000  # a parser needs memory for each cell, empty ones too
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 

@@ -253,7 +253,7 @@ def test_no_process_for_a_mesh_is_one_sentence(
     monkeypatch.setattr(mesh_parent, "PARENT", mesh_parent.Parent())
     monkeypatch.setattr(subprocess, "Popen", refuse)
     (tmp_path / "ball.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
-    with pytest.raises(UploadError, match="no memory left to read a mesh; try again in a minute"):
+    with pytest.raises(UploadError, match="cannot read a mesh at present; try again in a minute"):
         read_shape_file(tmp_path / "ball.obj", 16)
 
 

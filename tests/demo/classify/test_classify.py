@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from tiny_weights import CLOTHES, DENSE_CNN, TINY_CNN
 
 from classifiers.anatomy import tied_layers
+from demo import pictures
 from demo.classify import examples as photos
 from demo.classify import scene as verdict
 from demo.classify import views as views_classify
@@ -166,7 +167,7 @@ def test_tiny_pictures_are_refused_in_one_sentence(size: tuple[int, int]) -> Non
 def test_pictures_of_any_size_are_answered_and_kept_small(loaded: Classifier, size: tuple[int, int]) -> None:
     seen = verdict.look_at(loaded, Image.new("RGB", size, "navy"))
     assert seen.image.shape == (1, 3, 32, 32)
-    assert max(seen.picture.size) <= verdict.LARGEST
+    assert max(seen.picture.size) <= pictures.LARGEST
     shown = picture(views_classify.shown(seen.picture))
     assert shown.width == shown.height <= views_classify.SHOWN
 
