@@ -33,12 +33,14 @@ class Cost(NamedTuple):
     macs: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Findings:
-    """What is found out about a text after its answer is shown, by plan; shared by readings that differ in the plan."""
+    """What is found out about a text after its answer is shown, by plan."""
 
-    traces: dict[str, Trace] = field(default_factory=dict)
-    costs: dict[str, Cost] = field(default_factory=dict)
+    model: str
+    text: str
+    traces: Mapping[str, Trace] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,6 @@ class Reading:
     plan: str
     piece: Piece | None = None
     answers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    findings: Findings = field(default_factory=Findings)
 
     @property
     def probabilities(self) -> tuple[float, ...]:
@@ -126,30 +127,37 @@ def with_model(scene: Reading, loaded: Reader) -> Reading:
 
 
 def with_plan(scene: Reading, loaded: Reader, plan: str) -> Reading:
-    """The same text at another plan; everything found out so far stays."""
+    """The same text at another plan."""
     return replace(scene, plan=loaded.stop(plan).name)
 
 
 # ---- what follows the answer ----
 
 
-def trace(scene: Reading, loaded: Reader, plan: str | None = None) -> Trace:
-    """Which words ended in which slot and what each contributed; computed once."""
-    stop = loaded.stop(plan or scene.plan)
-    known = scene.findings.traces
-    if stop.name not in known:
-        known[stop.name] = loaded.model.trace(scene.text, stop.factors)
-    return known[stop.name]
+def known(findings: Findings | None, scene: Reading) -> Findings:
+    """What was found out about this text; nothing yet where it was another."""
+    if findings and (findings.model, findings.text) == (scene.model, scene.text):
+        return findings
+    return Findings(scene.model, scene.text)
 
 
-def costs(scene: Reading, loaded: Reader) -> Mapping[str, Cost]:
-    """What the text takes at every plan, all taking turns; measured once."""
-    if scene.piece is not None and not scene.findings.costs:
-        calls = {stop.name: as_call(loaded, stop, scene.piece) for stop in loaded.stops}
-        times = timing.milliseconds(calls, RUNS)
-        macs = {stop.name: loaded.macs(stop, scene.tokens) for stop in loaded.stops}
-        scene.findings.costs.update({name: Cost(times[name], macs[name]) for name in calls})
-    return scene.findings.costs
+def traced(findings: Findings, loaded: Reader, plan: str) -> Findings:
+    """Also which words ended in which slot at a plan, and what each contributed; computed once."""
+    stop = loaded.stop(plan)
+    if stop.name in findings.traces:
+        return findings
+    trace = loaded.model.trace(findings.text, stop.factors)
+    return replace(findings, traces={**findings.traces, stop.name: trace})
+
+
+def measured(findings: Findings, scene: Reading, loaded: Reader) -> Findings:
+    """Also what the text takes at every plan, all taking turns; measured once."""
+    if scene.piece is None or findings.costs:
+        return findings
+    calls = {stop.name: as_call(loaded, stop, scene.piece) for stop in loaded.stops}
+    times = timing.milliseconds(calls, RUNS)
+    macs = {stop.name: loaded.macs(stop, scene.tokens) for stop in loaded.stops}
+    return replace(findings, costs={name: Cost(times[name], macs[name]) for name in calls})
 
 
 # ---- the text ----

@@ -12,7 +12,7 @@ from demo.models.registry import Models
 from demo.tab import ModelTab, component, field, keep_panel, kindly, listening, sentence
 from demo.text import examples, tables, views
 from demo.text import scene as scenes
-from demo.text.scene import SHORT, Reading
+from demo.text.scene import SHORT, Findings, Reading
 from demo.uploads.texts import MAX_ROWS, MAX_TEXT, read_table_file, read_text
 from demo.uploads.values import UploadError, read_integer
 from training.tables import READERS
@@ -65,32 +65,38 @@ class ClassifyText(ModelTab[Reading, Reader]):
         index = read_integer(field(event, "index"), "The example", 0, last)
         return self.show(scenes.from_example(loaded, index, scene.plan))
 
-    def replan(self, scene: Reading, event: gr.EventData) -> list[Any]:
+    def replan(self, scene: Reading, findings: Findings | None, event: gr.EventData) -> list[Any]:
         """The slider moved; the text and the slider itself know already."""
-        plan = read_text(field(event, "plan"))
-        seen, _, _, *rest = self.show(scenes.with_plan(scene, self._loaded(scene), plan), steered=True)
+        moved = scenes.with_plan(scene, self._loaded(scene), read_text(field(event, "plan")))
+        seen, _, _, *rest = self.show(moved, steered=True, findings=findings)
         return [seen, gr.skip(), gr.skip(), *rest]
 
-    def trace(self, scene: Reading | None) -> Any:
+    # What follows an answer gives what it found as well, for the next handler and for the slider.
+
+    def trace(self, scene: Reading | None, findings: Findings | None) -> Any:
         """Where the words went, after the answer is on screen."""
         if scene is None or scene.piece is None:
             return gr.skip()
         loaded = self._loaded(scene)
-        return views.flow(scene, loaded, scenes.trace(scene, loaded))
+        known = scenes.traced(scenes.known(findings, scene), loaded, scene.plan)
+        return known, views.flow(scene, loaded, known.traces[scene.plan])
 
-    def measure(self, scene: Reading | None) -> Any:
+    def measure(self, scene: Reading | None, findings: Findings | None) -> Any:
         """How long every plan takes."""
         if scene is None or scene.piece is None:
             return gr.skip()
         loaded = self._loaded(scene)
-        return views.costs(scene, loaded, scenes.costs(scene, loaded))
+        known = scenes.measured(scenes.known(findings, scene), scene, loaded)
+        return known, views.costs(scene, loaded, known.costs)
 
-    def look_ahead(self, scene: Reading | None) -> None:
+    def look_ahead(self, scene: Reading | None, findings: Findings | None) -> Any:
         """Trace the other plans of a short text, so that the slider waits for nothing."""
-        if scene is not None and 0 < scene.tokens <= SHORT:
-            loaded = self._loaded(scene)
-            for stop in loaded.stops:
-                scenes.trace(scene, loaded, stop.name)
+        if scene is None or not 0 < scene.tokens <= SHORT:
+            return gr.skip()
+        loaded, known = self._loaded(scene), scenes.known(findings, scene)
+        for stop in loaded.stops:
+            known = scenes.traced(known, loaded, stop.name)
+        return known
 
     def table(self, scene: Reading | None, path: str | None, request: gr.Request) -> Iterator[Any]:
         """A table, with how far it is, until it is done or its visitor stops it."""
@@ -121,16 +127,16 @@ class ClassifyText(ModelTab[Reading, Reader]):
 
     # ---- what they show ----
 
-    def show(self, scene: Reading, steered: bool = False) -> list[Any]:
+    def show(self, scene: Reading, steered: bool = False, findings: Findings | None = None) -> list[Any]:
         """Reading, text, plans, answers, costs, flow, front, keep and snippet."""
-        loaded, found = self._loaded(scene), scene.findings
+        loaded, known = self._loaded(scene), scenes.known(findings, scene)
         return [
             scene,
             views.passage(scene, loaded, steered),
             views.plans(scene, loaded),
             views.answers(scene, loaded),
-            views.costs(scene, loaded, found.costs),
-            views.flow(scene, loaded, found.traces.get(scene.plan)),
+            views.costs(scene, loaded, known.costs),
+            views.flow(scene, loaded, known.traces.get(scene.plan)),
             views.front(scene, loaded),
             views.keep(scene, loaded),
             scenes.as_python(scene, loaded),
@@ -144,7 +150,7 @@ class ClassifyText(ModelTab[Reading, Reader]):
 def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     """The tab, inside the open ``page``; its first text is read when it is ``opened``."""
     tab = ClassifyText(models)
-    seen = gr.State(None, time_to_live=6 * 3600)
+    seen, known = gr.State(None, time_to_live=6 * 3600), gr.State(None, time_to_live=6 * 3600)
     with gr.Row(elem_classes="intro"):
         gr.Markdown(LEAD, elem_classes="lead")
         picker = gr.Dropdown([], label="Model", scale=0, min_width=180, elem_id="text-model")
@@ -170,20 +176,17 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
 
     def explain(event: Any) -> None:
         """Where the words went and the times follow on their own, so that the answer is on screen at once."""
-        traced = event.then(kindly(tab.trace), seen, flow, **after)
-        measured = traced.then(kindly(tab.measure), seen, costs, **after)
-        measured.then(kindly(tab.look_ahead), seen, None, **after)
+        traced = event.then(kindly(tab.trace), [seen, known], [known, flow], **after)
+        measured = traced.then(kindly(tab.measure), [seen, known], [known, costs], **after)
+        measured.then(kindly(tab.look_ahead), [seen, known], known, **after)
 
     explain(page.load(tab.enter_by_link, None, all_of_it, **listen))
     explain(opened.select(tab.enter, seen, all_of_it, **listen))
     explain(picker.input(tab.pick, [seen, picker], all_of_it, **listen))
     newest: dict[str, Any] = {"trigger_mode": "always_last", **listen}
-    for event, handler in (
-        (passage.input, tab.type),
-        (passage.example, tab.example),
-        (plans.input, tab.replan),
-    ):
+    for event, handler in ((passage.input, tab.type), (passage.example, tab.example)):
         explain(event(kindly(handler), seen, shown, **newest))
+    explain(plans.input(kindly(tab.replan), [seen, known], shown, **newest))
     # In a lane of its own: whoever only reads is not to wait for it, nor another address's table.
     job: dict[str, Any] = {**listen, "concurrency_id": "text-table", "concurrency_limit": 2}
     upload.upload(tab.table, [seen, upload], table, **job)

@@ -145,8 +145,8 @@ def test_a_reader_with_a_vocabulary_of_its_own_and_no_plans(models: Models, tmp_
     assert loaded.engine == "torch"
     assert [stop.name for stop in loaded.stops] == ["full"]
     assert len(found.probabilities) == 2
-    assert tab.trace(found)
-    assert tab.measure(found)
+    assert tab.trace(found, None)
+    assert tab.measure(found, None)
 
 
 def test_a_model_whose_data_allowed_few_numbers_opens_all_the_same(models: Models, tmp_path: Path) -> None:

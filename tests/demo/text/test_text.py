@@ -19,8 +19,10 @@ from demo.text import examples as passages
 from demo.text import scene as reading
 from demo.text import tables
 from demo.text import views as views_text
+from demo.text.scene import Reading
 from demo.uploads.texts import MAX_ROWS, MAX_TEXT, read_table_file, read_text
 from demo.uploads.values import UploadError
+from textclf import Trace
 from weights import WeightsError
 
 TEXT = "good word1 word2, bad word3 word4 awful 5 lovely word9"
@@ -91,16 +93,30 @@ def test_answers_are_what_the_model_predicts(loaded: Reader) -> None:
         assert torch.allclose(torch.tensor(seen.answers[stop.name]), expected, atol=1e-5)
 
 
+def traced(seen: Reading, loaded: Reader) -> Trace:
+    return reading.traced(reading.known(None, seen), loaded, seen.plan).traces[seen.plan]
+
+
 def test_a_change_of_plan_keeps_what_was_found(loaded: Reader) -> None:
     seen = reading.read(loaded, TEXT, plan="full")
-    trace = reading.trace(seen, loaded)
+    known = reading.traced(reading.known(None, seen), loaded, "full")
     moved = reading.with_plan(seen, loaded, "fastest")
     assert moved.plan == "fastest"
-    assert reading.trace(moved, loaded, "full") is trace
-    assert reading.costs(moved, loaded) is reading.costs(seen, loaded)
-    assert moved.findings.costs["fastest"].macs < moved.findings.costs["full"].macs
+    assert reading.known(known, moved) is known
+    assert reading.traced(known, loaded, "full") is known
+    known = reading.measured(known, seen, loaded)
+    assert reading.measured(known, moved, loaded) is known
+    assert known.costs["fastest"].macs < known.costs["full"].macs
     with pytest.raises(UploadError):
         reading.with_plan(seen, loaded, "../etc")
+
+
+def test_what_was_found_about_a_text_is_not_said_of_another(loaded: Reader) -> None:
+    seen = reading.read(loaded, TEXT)
+    known = reading.measured(reading.traced(reading.known(None, seen), loaded, "full"), seen, loaded)
+    other = reading.known(known, reading.read(loaded, TEXT + " again"))
+    assert not other.traces
+    assert not other.costs
 
 
 def test_words_say_where_the_full_length_differs(loaded: Reader) -> None:
@@ -115,13 +131,14 @@ def test_costs_compare_with_the_full_length(loaded: Reader) -> None:
     waiting = views_text.costs(seen, loaded, {})
     assert waiting
     assert waiting["rows"][0]["values"] == ["measuring …"] * 2
-    shown = views_text.costs(seen, loaded, reading.costs(seen, loaded))
+    found = reading.measured(reading.known(None, seen), seen, loaded).costs
+    shown = views_text.costs(seen, loaded, found)
     assert shown
     assert shown["rows"][0]["values"][0].endswith(" ms")
     assert shown["rows"][1]["ratio"].endswith("fewer")
     assert "80.0 % of 200 test texts" in shown["note"]
     full = reading.with_plan(seen, loaded, "full")
-    assert views_text.costs(full, loaded, seen.findings.costs)["titles"] == ["Full length"]  # type: ignore[index]
+    assert views_text.costs(full, loaded, found)["titles"] == ["Full length"]  # type: ignore[index]
 
 
 def test_no_text_is_a_hint_and_nothing_else(loaded: Reader) -> None:
@@ -139,7 +156,7 @@ def test_no_text_is_a_hint_and_nothing_else(loaded: Reader) -> None:
 @pytest.mark.parametrize("plan", ["full", "balanced", "fastest"])
 def test_slots_and_words_fit_the_trace(loaded: Reader, plan: str) -> None:
     seen = reading.read(loaded, TEXT, plan=plan)
-    trace = reading.trace(seen, loaded)
+    trace = traced(seen, loaded)
     before, after = views_text.flow_of(seen, loaded, None), views_text.flow_of(seen, loaded, trace)
     assert [layer["count"] for layer in before["layers"]] == [layer["count"] for layer in after["layers"]]
     for layer in after["layers"]:
@@ -163,7 +180,7 @@ def test_a_long_text_says_how_much_was_read(loaded: Reader, plain: Reader) -> No
     assert "the 64 tokens that the model reads. It was classified by its start:" in reading.how_much_was_read(
         seen, loaded
     )
-    flow = views_text.flow_of(seen, loaded, reading.trace(seen, loaded))
+    flow = views_text.flow_of(seen, loaded, traced(seen, loaded))
     assert flow["rest"] == len(LONG) - reading.unread(seen, loaded)[0] > 0
     assert flow["together"] == 2
     both = reading.read(plain, LONG)
@@ -191,7 +208,7 @@ def test_a_long_text_says_how_much_was_read(loaded: Reader, plain: Reader) -> No
 def test_odd_texts_are_read(loaded: Reader, text: str) -> None:
     seen = reading.read(loaded, read_text(text))
     assert sum(seen.probabilities) == pytest.approx(1, abs=1e-5)
-    shown = views_text.flow_of(seen, loaded, reading.trace(seen, loaded))
+    shown = views_text.flow_of(seen, loaded, traced(seen, loaded))
     assert all(len(word["text"]) <= views_text.LONG_WORD for word in shown["words"])
 
 
