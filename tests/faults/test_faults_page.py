@@ -99,7 +99,7 @@ HARMFUL: list[tuple[str, str, Callable[[Path], object], str]] = [
     (TINY_CNN, "config.json", with_keys(network=["a"]), "describes no CompactCNN"),
     (TINY_CNN, "model.safetensors", overwrite(b""), "model.safetensors is damaged"),
     (TINY_TEXT, "config.json", with_keys(plans={"full": {"factors": [1], "speed": 1}}), "not in the format"),
-    (TINY_TEXT, "config.json", with_keys(plans={"full": {"factors": [1], "n": "x"}}), "not in the format"),
+    (TINY_TEXT, "config.json", with_keys(plans={"full": {"factors": [1], "n": "x"}}), "n of plan 'full' must be"),
     (TINY_TEXT, "config.json", with_keys(plans=[1]), "describes no TextClassifier"),
     (TINY_TEXT, "balanced.float32.onnx", cut, "balanced.float32.onnx cannot be used"),
     (TINY_TEXT, "full.float32.onnx", overwrite(b"\xff" * 99), "full.float32.onnx cannot be used"),
