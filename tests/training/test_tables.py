@@ -48,7 +48,7 @@ def separated(mark, end="\n", encoding="utf-8"):
 def zipped(write):
     def packed(tmp_path, name):
         plain = write(tmp_path, name.removesuffix(".gz"))
-        return save(tmp_path, gzip.compress(plain.read_bytes(), mtime=0, mtime=0), name)
+        return save(tmp_path, gzip.compress(plain.read_bytes(), mtime=0), name)
 
     return packed
 
