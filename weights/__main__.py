@@ -1,4 +1,4 @@
-"""``python -m weights list | verify [NAME ...] | add NAME [--repo OWNER/REPO] | push NAME --repo OWNER/REPO``."""
+"""``python -m weights list | verify | add NAME | push NAME --repo OWNER/REPO | space [--repo OWNER/NAME]``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
+from weights import space
 from weights.catalog import Entry, Listed, available, catalog, directory, folder, is_here, register, unknown
 from weights.checkpoint import WeightsError, belonging, parameter_count, read_config
 from weights.hub import cached
@@ -154,6 +155,26 @@ def parser() -> argparse.ArgumentParser:
     pushing.add_argument(
         "--pin", action="store_true", help="write the repository and commit into the catalogue"
     )
+    hosting = commands.add_parser(
+        "space",
+        help="build the page as a Space of the Hub: what it needs and no more; then try it, and push it",
+    )
+    hosting.add_argument(
+        "--repo", metavar="OWNER/SPACE", help="made if there is none; default: nothing is pushed"
+    )
+    hosting.add_argument(
+        "--hardware",
+        choices=space.HARDWARE,
+        default=space.ZERO,
+        help="default: %(default)s, which costs nothing",
+    )
+    hosting.add_argument("--output", type=Path, metavar="FOLDER", help="build it there, and keep it")
+    hosting.add_argument(
+        "--check",
+        action="store_true",
+        help="before that start it in a fresh environment, and ask each endpoint",
+    )
+    hosting.add_argument("--public", action="store_true", help="for everybody; default: for the owner only")
     for command in (checking, adding, pushing):
         command.add_argument(
             "--allow",
@@ -182,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "list": list_all,
         "verify": lambda: verify(_allowed(args.names, args.allow)),
         "add": lambda: add(_allowed([args.name], args.allow)[0], args.repo, args.revision),
+        "space": lambda: space.run(args.repo, args.hardware, args.output, args.check, not args.public),
         "push": lambda: send(
             _allowed([args.what], args.allow)[0], args.repo, not args.public, args.revision, args.pin
         ),

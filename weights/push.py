@@ -105,7 +105,7 @@ def push(
     except WeightsError:
         raise
     except Exception as error:  # the client, its HTTP library and hf_xet raise what they like
-        raise WeightsError(f"{repo} was not written: {_reason(error)}") from error
+        raise WeightsError(f"{repo} was not written: {reason(error)}") from error
     pushed = Pushed(made.pr_url or made.commit_url)
     pushed.commit = made.oid
     pushed.line = f'{kind.__name__}.from_pretrained("{repo}", revision="{made.oid}")'
@@ -181,7 +181,8 @@ def _matching(
     return list(filter_repo_objects(names, allow_patterns=allow, ignore_patterns=ignore))  # type: ignore[arg-type]
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why the Hub took nothing, in words."""
     for cause in _causes(error):
         if isinstance(cause, SILENCE):
             return unreachable()

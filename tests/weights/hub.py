@@ -20,9 +20,9 @@ from huggingface_hub import constants
 
 RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 ABOUT = re.compile(
-    r"/api/models/([^/]+/[^/]+)(?:/(revision|tree|preupload|commit|branch)/([^/?]+))?(?:\?.*)?"
+    r"/api/(?:models|spaces)/([^/]+/[^/]+)(?:/(revision|tree|preupload|commit|branch)/([^/?]+))?(?:\?.*)?"
 )
-BATCH = re.compile(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch")
+BATCH = re.compile(r"/(?:spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch")
 TOKEN = "hf_that_may_write"
 
 
@@ -138,6 +138,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _create(self) -> None:
         asked = json.loads(self.body)
+        if asked.get("type") == "space" and asked.get("hardware") not in self.server.free_hardware:
+            return self._json({"error": "Payment required"}, 402)
         name = f"{asked['organization']}/{asked['name']}"
         if name in self.server.repos:
             return self._json(
@@ -222,6 +224,7 @@ class FakeHub(ThreadingHTTPServer):
         self.large: dict[str, bytes] = {}
         self.status, self.status_at, self.delay, self.truncate = 200, "", 0.0, False
         self.hang_up, self.read_only = "", False
+        self.free_hardware = ("zero-a10g",)
         self.stall, self.stalled, self.go_on = "", threading.Event(), threading.Event()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
