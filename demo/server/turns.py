@@ -30,7 +30,9 @@ EACH = 640  # of an address: thirty who open the page at once ask 300
 SESSION = 40
 UNREAD = 64_000_000  # bytes of answers that wait to be read, of an address; one of a table has up to 40 MB
 NAME = 64  # characters of a session's name; Gradio's own have 11 or 32
-ABANDONED = 10  # seconds without anybody listening after which work ends; those in which the page is deaf do not count
+# Seconds without anybody listening after which work ends; those in which the page is deaf do not count. A browser
+# that is starved of its processor takes ten of them to open its stream.
+ABANDONED = 30
 FADING = 0.93  # of the time that somebody had, each second
 LONG = ("text-table", "meshes")  # lanes whose work may take long: an address never has all of one
 
