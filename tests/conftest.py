@@ -13,6 +13,7 @@ TESTS = Path(__file__).parent
 # Below ``tests/``; what starts a server or other processes, or builds graphs, is slow.
 MARKS = {
     "*test_*train*.py": ("training", "slow"),
+    "*test_any_data.py": ("training", "slow"),
     "test_tutorial.py": ("training", "slow"),
     "faults/*": ("faults", "slow"),
     "*test_*export*.py": ("slow",),
@@ -21,6 +22,8 @@ MARKS = {
     "demo/uploads/test_mesh*.py": ("slow",),
     "demo/uploads/test_uploads_meshes.py": ("slow",),
     "test_api_docs.py": ("slow",),
+    "weights/test_graphs.py": ("slow",),
+    "weights/test_space.py": ("slow",),
 }
 
 
