@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from affinevae.card import ROWS as MEASURES
-from benchmarks.claims.claim import Axis, Claim, Plot, by, data_title, need, of_rows, per_cent
+from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows
 from benchmarks.tables import Columns, Rows, cell, plainly
 
 COLUMNS: Columns = {
@@ -45,58 +45,31 @@ def as_table(summaries: Rows) -> Rows:
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one data set; its first two rows are the comparison."""
     rows: Rows = results["rows"]
-    data = data_title(results["data"])
+    ours, plain = list(rows.values())[:2]
+    epochs = tuple(results.get("epochs", EPOCHS))
+    numbers = {
+        "data_name": results["data"],
+        "ours": ours,
+        "plain": plain,
+        "fewer": need(plain, "nats") - need(ours, "nats"),
+        "converged": any("converged" in row for row in rows),
+        "epochs": epochs[0] if epochs != EPOCHS else None,
+        "plain_epochs": epochs[1],
+    }
     return [
-        Claim(
+        describe(
             name,
-            f"Shape apart from angle: {data}",
-            "Shapes in 2D",
-            _sentence(data, *list(rows.values())[:2]),
-            _limits(rows),
-            as_table(rows),
-            plainly(*rows),
-            tuple(Plot(title, x, y, of_rows(rows, TOLD, x, y, _series)) for title, x, y in PLOTS),
-            SERIES,
-            f"{results['n']:,} test pictures, each turned once by an unknown angle" if "n" in results else "",
-            f"{results['seeds']} of each{', converged: one' if _converged(rows) else ''}",
-            _command(results, rows),
+            "affine_vae",
             results,
+            numbers,
+            system="Shapes in 2D",
+            rows=as_table(rows),
+            columns=plainly(*rows),
+            plots=tuple(Plot(title, x, y, of_rows(rows, TOLD, x, y, _series)) for title, x, y in PLOTS),
+            series=SERIES,
         )
     ]
 
 
 def _series(row: str) -> str:
     return SERIES[not row.startswith("affine")]
-
-
-def _converged(rows: Rows) -> bool:
-    return any("converged" in row for row in rows)
-
-
-def _sentence(data: str, ours: dict[str, Any], plain: dict[str, Any]) -> str:
-    nats, clusters = ([need(row, key) for row in (ours, plain)] for key in ("nats", "kmeans_accuracy"))
-    fewer = by(nats[1] - nats[0], "{:.1f}", "fewer", "more")
-    return (
-        f"On {data} in unknown orientation an affine VAE needs {fewer} nats an image than a plain VAE of as "
-        "many numbers and as much training time. Without a label, clusters of its code are right for "
-        f"{per_cent(clusters[0])} of the pictures, clusters of the plain code for {per_cent(clusters[1])}."
-    )
-
-
-def _limits(rows: Rows) -> str:
-    ours, plain = list(rows.values())[:2]
-    cost = [need(row, "search_cpu_ms") for row in (ours, plain)]
-    words = (
-        f"Finding the pose takes time: {cost[0]:.2f} ms a picture rather than {cost[1]:.2f}. What the model "
-        "takes for upright is its own choice: even with one zero a class, it lies within 15 degrees of the "
-        f"truth for {per_cent(need(ours, 'zero_per_class.within_15'))} of the pictures."
-    )
-    return words + (" The converged models are one run each." if _converged(rows) else "")
-
-
-def _command(results: dict[str, Any], rows: Rows) -> str:
-    command = f"python -m benchmarks.affine_vae --data {results['data']}"
-    epochs = tuple(results.get("epochs", EPOCHS))
-    if epochs != EPOCHS:
-        command += f" --epochs {epochs[0]} --plain-epochs {epochs[1]}"
-    return command + (" --converged True" if _converged(rows) else "")

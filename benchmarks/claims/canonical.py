@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import (
-    Axis,
-    Claim,
-    Plot,
-    Point,
-    argument,
-    data_title,
-    listed,
-    need,
-    per_cent,
-    told,
-)
+from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, need, told
 from benchmarks.tables import Columns, Rows
 
 BIN = 15
@@ -40,26 +29,29 @@ SHARE = Axis("share of the class", "share", percent=True)
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one model."""
     rows = completed(results["rows"])
-    shown = _shown(rows)
+    two_ways = {row: need(r, "half_turn") for row, r in rows.items() if need(r, "half_turn") >= TWO_WAYS}
+    turned = {row: r["nearest"] for row, r in rows.items() if r["degrees_between"] >= 180 - BIN}
+    sure = sorted(need(found, "within_15") for found in rows.values())
+    shown = _shown(rows, two_ways, turned)
+    numbers = {
+        "least": sure[0],
+        "most": sure[-1],
+        "turned": [f"of {first} it is {second}" for first, second in turned.items()],
+        "two_ways": two_ways,
+        "other_model": results["model"] if results["model"] != MODEL else None,
+    }
     points = tuple(point for row in shown for point in _points(row, rows[row]["histogram"]))
-    data = data_title(results["data"])
     return [
-        Claim(
+        describe(
             name,
-            f"What is upright: {data}",
-            "Shapes in 2D",
-            _sentence(rows),
-            _limits(rows),
-            rows,
-            COLUMNS,
-            (Plot("", ANGLE, SHARE, points, lines=True),),
-            shown,
-            f"{results['n']:,} test pictures of {data}, each turned once by an unknown angle",
-            f"one trained model ({results['model']})",
-            f"python -m benchmarks.canonical --data {argument(results['data'])}"
-            + (f" --model {results['model']}" if results["model"] != MODEL else ""),
+            "canonical",
             results,
-            "Degrees counter-clockwise, from how a picture stood before it was turned.",
+            numbers,
+            system="Shapes in 2D",
+            rows=rows,
+            columns=COLUMNS,
+            plots=(Plot("", ANGLE, SHARE, points, lines=True),),
+            series=shown,
         )
     ]
 
@@ -79,44 +71,14 @@ def _points(row: str, shares: list[float]) -> list[Point]:
     ]
 
 
-def _two_ways(rows: Rows) -> list[str]:
-    return [row for row, found in rows.items() if need(found, "half_turn") >= TWO_WAYS]
-
-
-def _turned(rows: Rows) -> list[tuple[str, str]]:
-    """A class and its nearest other one, where that stands half a turn from it."""
-    return [(row, found["nearest"]) for row, found in rows.items() if found["degrees_between"] >= 180 - BIN]
-
-
 def _apart(rows: Rows, first: str, second: str) -> float:
     """Degrees between where two classes stand, 0 to 180."""
     gap = abs(need(rows[first], "degrees") - need(rows[second], "degrees")) % 360
     return min(gap, 360 - gap)
 
 
-def _shown(rows: Rows) -> tuple[str, ...]:
+def _shown(rows: Rows, two_ways: dict[str, float], turned: dict[str, str]) -> tuple[str, ...]:
     """Classes that show something: the surest with its nearest half a turn away, one that stands two ways, others."""
-    pairs = sorted(_turned(rows), key=lambda pair: max(need(rows[row], "half_turn") for row in pair))
-    both = sorted(_two_ways(rows), key=lambda row: -need(rows[row], "half_turn"))
+    pairs = sorted(turned.items(), key=lambda pair: max(need(rows[row], "half_turn") for row in pair))
+    both = sorted(two_ways, key=lambda row: -two_ways[row])
     return tuple(dict.fromkeys((*(pairs[0] if pairs else ()), *both[:1], *rows)))[:SHOWN]
-
-
-def _sentence(rows: Rows) -> str:
-    sure = sorted(need(found, "within_15") for found in rows.values())
-    words = (
-        "What a model without labels takes for upright is its own choice: within 15 degrees of one orientation a "
-        f"class stands in {per_cent(sure[0])} to {per_cent(sure[-1])} of its pictures."
-    )
-    if pairs := _turned(rows):
-        told = listed([f"of {first} it is {second}" for first, second in pairs])
-        words += f" The class whose codes are nearest stands half a turn away for some: {told}."
-    return words
-
-
-def _limits(rows: Rows) -> str:
-    both = [f"{row} ({per_cent(need(rows[row], 'half_turn'))})" for row in _two_ways(rows)]
-    two = f" Some stand two ways, this many half a turn from the others: {listed(both)}." if both else ""
-    return (
-        "One model; another run chooses other orientations. Whoever needs what people call upright must stand each "
-        f"class up.{two}"
-    )

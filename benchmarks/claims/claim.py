@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from benchmarks.claims.words import fill, template
 from benchmarks.tables import MISSING, Columns, Rows, cells
 
 System = Literal["Shapes in 2D", "Shapes in 3D", "Kernels", "Text", "The page"]
@@ -198,27 +199,7 @@ def drawable(value: float | None, axis: Axis) -> bool:
 
 def told(value: float, axis: Axis, form: str = "{:.4g}") -> tuple[str, str]:
     """A number of a point that is in no table."""
-    return axis.title, per_cent(value, PER_CENT) if axis.percent else form.format(value)
-
-
-def listed(words: Sequence[str]) -> str:
-    """ "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
-
-
-def times(ratio: float, more: str, less: str) -> str:
-    """ "2.1 times smaller" for a ratio of 2.1, "1.3 times larger" for its inverse."""
-    return f"{max(ratio, 1 / ratio):.1f} times {more if ratio >= 1 else less}"
-
-
-def per_cent(share: float, form: str = "{:.0f} %") -> str:
-    """ "74 %" of 0.74."""
-    return form.format(100 * share)
-
-
-def by(amount: float, form: str, more: str, less: str) -> str:
-    """ "8.9 fewer": a difference in words that stay true when its sign turns."""
-    return f"{form.format(abs(amount))} {more if amount >= 0 else less}"
+    return axis.title, PER_CENT.format(100 * value) if axis.percent else form.format(value)
 
 
 def argument(data: str) -> str:
@@ -237,3 +218,47 @@ def data_title(data: str) -> str:
         "20news": "20 Newsgroups",
     }
     return titles.get(data, data)
+
+
+def describe(
+    name: str,
+    kind: str,
+    results: Mapping[str, Any],
+    numbers: Mapping[str, Any],
+    *,
+    system: System,
+    rows: Rows,
+    columns: Columns,
+    plots: tuple[Plot, ...],
+    series: tuple[str, ...],
+) -> Claim:
+    """A claim in the words of ``KIND.md``.
+
+    Args:
+        results: the file's content; what it holds has its name in the template, the data set as people write it.
+        numbers: what the template names besides.
+
+    Raises:
+        ClaimError: none of the numbers that are claimed exists.
+    """
+    data = results.get("data", "")
+    known = {**results, "data": data_title(data), "file": argument(data), **numbers}
+    said = {part: fill(sentences, known) for part, sentences in template(kind).items()}
+    if not said["Claim"]:
+        raise ClaimError("there is no number of what it claims")
+    return Claim(
+        name,
+        " ".join(said["Title"]),
+        system,
+        " ".join(said["Claim"]),
+        " ".join(said["Limits"]),
+        rows,
+        columns,
+        plots,
+        series,
+        ", ".join(said["Tested on"]),
+        ", ".join(said["Runs"]),
+        " ".join(said["Command"]),
+        results,
+        " ".join(said.get("Notes", ())),
+    )

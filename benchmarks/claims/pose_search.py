@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import (
-    PER_CENT,
-    Axis,
-    Claim,
-    Plot,
-    argument,
-    by,
-    data_title,
-    need,
-    of_rows,
-    per_cent,
-    times,
-)
+from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows
 from benchmarks.tables import Columns, Rows
 
 COLUMNS: Columns = {
@@ -29,6 +17,7 @@ COLUMNS: Columns = {
 }
 SERIES = ("ours", "random starts and gradients", "grids")
 MODEL = "affinevae-mnist"
+HALVES = 0.05  # share of turns that are off by half of one, from which on it is said
 TESTED, ROUNDS = 512, 3  # images, and turns of timing; unless the command says otherwise
 
 TIME = Axis("processor ms, one picture or shape, one thread", "cpu_ms", "lower", log=True)
@@ -43,18 +32,18 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     solid = not any(
         row.startswith("grid") for row in rows
     )  # there is no small grid of the rotations of space
-    plots = (("Loss", NATS, "nats_std_error"), ("Turns found", FOUND, ""), ("Median error", DEGREES, ""))
     things = "shapes" if solid else "pictures"
+    plots = (("Loss", NATS, "nats_std_error"), ("Turns found", FOUND, ""), ("Median error", DEGREES, ""))
     return [
-        Claim(
+        describe(
             name,
-            f"A cheap search: {data_title(results['data'])}",
-            "Shapes in 3D" if solid else "Shapes in 2D",
-            _sentence(rows, things),
-            _limits(rows, results, things),
-            rows,
-            COLUMNS,
-            tuple(
+            "pose_search",
+            results,
+            {**_numbers(rows, results), "things": things},
+            system="Shapes in 3D" if solid else "Shapes in 2D",
+            rows=rows,
+            columns=COLUMNS,
+            plots=tuple(
                 Plot(
                     title,
                     TIME,
@@ -64,12 +53,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
                 )
                 for title, y, key in plots
             ),
-            SERIES,
-            f"{results['n']:,} test {things} of {data_title(results['data'])}, each turned twice",
-            f"one trained model ({results['model']}), {results['rounds']} rounds of timing",
-            _command(results),
-            results,
-            f"Loss is before the pose's price; times are of batches of {results['batch']}, on one thread.",
+            series=SERIES,
         )
     ]
 
@@ -82,43 +66,21 @@ def _short(row: str) -> str:
     return row.split(",")[0] if "starts" in row else row
 
 
-def _ours(rows: Rows) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fast search, and what it is compared with."""
-    return rows["ours, fast"], next(iter(rows.values()))
-
-
-def _sentence(rows: Rows, things: str) -> str:
-    fast, slow = _ours(rows)
-    faster = times(need(slow, "cpu_ms") / need(fast, "cpu_ms"), "faster", "slower")
-    nats = by(need(slow, "nats") - need(fast, "nats"), "{:.1f}", "fewer", "more")
-    found = [per_cent(need(row, "within_15")) for row in (fast, slow)]
-    worse = "" if need(fast, "nats") <= need(slow, "nats") else ", at a price in loss"
-    return (
-        f"The pose search is {faster} than random starts refined by gradients{worse}: {nats} nats, and "
-        f"{found[0]} of the {things} followed a known turn to within 15 degrees, rather than {found[1]}."
-    )
-
-
-def _limits(rows: Rows, results: dict[str, Any], things: str) -> str:
-    fast, slow = _ours(rows)
-    missed = per_cent(1 - need(fast, "within_15"), PER_CENT)
-    better = [
-        n
-        for n, r in rows.items()
-        if not n.startswith("ours") and need(r, "within_15") > need(fast, "within_15")
-    ]
-    best = f" It is not the surest: {', '.join(better)} found more, in more time." if better else ""
-    words = f"One model, {results['n']:,} {things}; {missed} of the turns are missed by more than 15 degrees.{best}"
-    if need(fast, "within_15_mod_180") - need(fast, "within_15") > 0.05:
-        half = per_cent(need(fast, "within_15_mod_180"))
-        words += f" Counting half turns as right, for what looks the same, {half} are found."
-    return words
-
-
-def _command(results: dict[str, Any]) -> str:
-    command = f"python -m benchmarks.pose_search --data {argument(results['data'])}"
-    if results["model"] != MODEL:
-        command += f" --model {results['model']}"
-    if results["n"] != TESTED:
-        command += f" --images {results['n']}"
-    return command + (f" --rounds {results['rounds']}" if results["rounds"] != ROUNDS else "")
+def _numbers(rows: Rows, results: dict[str, Any]) -> dict[str, Any]:
+    fast, slow = rows["ours, fast"], next(iter(rows.values()))
+    others = {n: row for n, row in rows.items() if not n.startswith("ours")}
+    halves = need(fast, "within_15_mod_180")
+    fewer = need(slow, "nats") - need(fast, "nats")
+    return {
+        "fast": fast,
+        "slow": slow,
+        "faster": need(slow, "cpu_ms") / need(fast, "cpu_ms"),
+        "fewer": fewer if fewer >= 0 else None,
+        "more": -fewer,
+        "missed": 1 - need(fast, "within_15"),
+        "surer": {n: s for n, r in others.items() if (s := need(r, "within_15")) > need(fast, "within_15")},
+        "halves": halves if halves - need(fast, "within_15") > HALVES else None,
+        "other_model": results["model"] if results["model"] != MODEL else None,
+        "other_n": results["n"] if results["n"] != TESTED else None,
+        "other_rounds": results["rounds"] if results["rounds"] != ROUNDS else None,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, Point, argument, data_title, need, told
+from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, need, told
 from benchmarks.tables import Columns, Rows
 
 COLUMNS: Columns = {
@@ -23,25 +23,27 @@ NATS = Axis("-ELBO, nats an image, price of the pose included", "nats", "lower")
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one data set."""
     rows: Rows = results["rows"]
+    plain, searched, affine = (rows[row] for row in (PLAIN, SEARCHED, AFFINE))
     curves = results["curves"]
     points = tuple(_point(row, at) for row in curves for at in curves[row] if at["nats"] is not None)
-    data = data_title(results["data"])
+    numbers = {
+        "plain_lost": need(plain, "mean over angles") - need(plain, "upright"),
+        "searched_lost": need(searched, "mean over angles") - need(searched, "upright"),
+        "price": need(searched, "upright") - need(plain, "upright"),
+        "gap": need(searched, "mean over angles") - need(affine, "mean over angles"),
+        "angles": len(points) // len(rows),
+    }
     return [
-        Claim(
+        describe(
             name,
-            f"A frozen VAE learns to turn: {data}",
-            "Shapes in 2D",
-            _sentence(rows),
-            _limits(rows),
-            rows,
-            COLUMNS,
-            (Plot("", ANGLE, NATS, points, lines=True),),
-            (SEARCHED, PLAIN, AFFINE),
-            f"{results['n']:,} test pictures of {data} at each of {len(points) // len(rows)} angles",
-            "1 of each",
-            f"python -m benchmarks.robustness --data {argument(results['data'])}",
+            "robustness",
             results,
-            "-ELBO in nats an image, price of the pose included.",
+            numbers,
+            system="Shapes in 2D",
+            rows=rows,
+            columns=COLUMNS,
+            plots=(Plot("", ANGLE, NATS, points, lines=True),),
+            series=(SEARCHED, PLAIN, AFFINE),
         )
     ]
 
@@ -49,26 +51,3 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
 def _point(row: str, at: dict[str, float]) -> Point:
     told_of = (told(at["degrees"], ANGLE), told(at["nats"], NATS, "{:.1f}"))
     return Point(row, row, at["degrees"], at["nats"], facts=told_of)
-
-
-def _lost(row: dict[str, Any]) -> float:
-    return need(row, "mean over angles") - need(row, "upright")
-
-
-def _sentence(rows: Rows) -> str:
-    return (
-        f"A VAE that was trained upright loses {_lost(rows[PLAIN]):.0f} nats on average when its pictures "
-        f"are turned. The same frozen weights lose {_lost(rows[SEARCHED]):.0f} once they may search for the "
-        "pose: nothing is retrained."
-    )
-
-
-def _limits(rows: Rows) -> str:
-    price = need(rows[SEARCHED], "upright") - need(rows[PLAIN], "upright")
-    gap = need(rows[SEARCHED], "mean over angles") - need(rows[AFFINE], "mean over angles")
-    return (
-        f"Who only ever sees upright pictures pays {price:.1f} nats for a search that is not needed. A model "
-        f"trained in unknown orientation is {abs(gap):.1f} nats {'ahead' if gap >= 0 else 'behind'} on "
-        "average. One run of each; multiples of 90 degrees fall on the pixel grid and look easier than the "
-        "angles between."
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from benchmarks.claims.claim import Axis, Claim, Plot, Point, data_title, facts, listed, need
+from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, facts, need
 from benchmarks.tables import Columns, Rows
 
 GROUPS: tuple[Literal["cube", "rotation"], ...] = ("cube", "rotation")
@@ -31,23 +31,29 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one set of shapes."""
     rows: Rows = results["rows"]
     points = tuple(_point(row, found, group) for group in GROUPS for row, found in rows.items())
-    data = data_title(results["data"])
+    gains = {row: _gain(found, "rotation") for row, found in rows.items()}
+    most, least = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
+    numbers = {
+        "data_name": results["data"],
+        "classes": len(rows),
+        "ahead": sum(gain > 0 for gain in gains.values()),
+        "most": most,
+        "least": least,
+        "most_gain": gains[most],
+        "least_gain": gains[least],
+        "behind": [row for row, found in rows.items() if _gain(found, "cube") < 0],
+    }
     return [
-        Claim(
+        describe(
             name,
-            f"Which shapes gain: {data} by class",
-            "Shapes in 3D",
-            _sentence(rows),
-            _limits(rows),
-            rows,
-            COLUMNS,
-            (Plot("", PLAIN, AFFINE, points, bars="standard error over shapes", equal=True),),
-            tuple(TITLES[group] for group in reversed(GROUPS)),
-            f"{results['n']:,} test shapes of {data}, each turned once by an unknown rotation",
-            "1 of each",
-            f"python -m benchmarks.shape_classes --data {results['data']}.npz",
+            "shape_classes",
             results,
-            "IoU of a shape and its reconstruction, at occupancy one half.",
+            numbers,
+            system="Shapes in 3D",
+            rows=rows,
+            columns=COLUMNS,
+            plots=(Plot("", PLAIN, AFFINE, points, bars="standard error over shapes", equal=True),),
+            series=tuple(TITLES[group] for group in reversed(GROUPS)),
         )
     ]
 
@@ -68,21 +74,3 @@ def _point(row: str, found: dict[str, Any], group: str) -> Point:
 
 def _gain(found: dict[str, Any], group: str) -> float:
     return need(found, key(group, "affine")) - need(found, key(group, "plain"))
-
-
-def _sentence(rows: Rows) -> str:
-    gains = {row: _gain(found, "rotation") for row, found in rows.items()}
-    most, least = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
-    ahead = sum(gain > 0 for gain in gains.values())
-    return (
-        f"Under any rotation the affine VAE reconstructs {ahead} of {len(rows)} classes better than a plain VAE of as "
-        f"many numbers: {most} by {gains[most]:.2f} IoU, {least} by {gains[least]:.2f}."
-    )
-
-
-def _limits(rows: Rows) -> str:
-    behind = [row for row, found in rows.items() if _gain(found, "cube") < 0]
-    words = "One model of each, converged; classes differ in how many training shapes they have."
-    if not behind:
-        return f"{words} Under rotations of the cube all classes gain, too."
-    return f"{words} Under rotations of the cube these do not gain: {listed(behind)}."

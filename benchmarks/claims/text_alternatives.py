@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, Point, data_title, facts, listed, need, per_cent, times
+from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, facts, need
 from benchmarks.tables import Columns, Rows
 
 COLUMNS: Columns = {
@@ -35,57 +35,33 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         Point(series(n), n, need(r, "ms"), need(r, "accuracy"), facts=facts(r, COLUMNS), label=n)
         for n, r in rows.items()
     )
-    skipped = f", none of the {results['skipped']:,} that were looked at before" if results["skipped"] else ""
     return [
-        Claim(
+        describe(
             name,
-            f"Beside what else there is: {results['model']}",
-            "Text",
-            _sentence(rows),
-            _limits(rows),
-            rows,
-            COLUMNS,
-            (Plot("Accuracy over time", MS, ACCURACY, points),),
-            (PLANS, INT8, CUT, OTHERS),
-            f"{results['n']:,} test texts of {data_title(results['data'])}{skipped}; timed on "
-            f"{results['timed_on']} of them, in turns, one thread",
-            "one trained model",
-            f"python -m benchmarks.text_alternatives --model {results['model']} --data {results['data']}"
-            f" --skip {results['skipped']} --test {results['n']}",
+            "text_alternatives",
             results,
-            "Texts of the rows “full, N tokens” keep their first and last tokens; nothing was trained on for them. "
-            "Embeddings have a logistic regression on top.",
+            {**_numbers(rows), "data_name": results["data"], "seen": results["skipped"] or None},
+            system="Text",
+            rows=rows,
+            columns=COLUMNS,
+            plots=(Plot("Accuracy over time", MS, ACCURACY, points),),
+            series=(PLANS, INT8, CUT, OTHERS),
         )
     ]
 
 
-def _sentence(rows: Rows) -> str:
-    """How the plan "balanced" stands to each alternative that is surely behind or ahead."""
+def _numbers(rows: Rows) -> dict[str, Any]:
+    """How the plan "balanced" stands to each alternative: by standard errors on the same texts."""
+    balanced = rows["balanced"]
     others = {n: row for n, row in rows.items() if series(n) in (CUT, OTHERS)}
-    behind = [n for n, row in others.items() if _sure(row) < -SURE]
-    ahead = [n for n, row in others.items() if _sure(row) > SURE]
-    level = [n for n in others if n not in behind + ahead]
-    own, full = rows["balanced"], rows["full"]
-    words = [f"more often right than {listed(behind)}"] if behind else []
-    words += [f"level with {listed(level)}"] if level else []
-    words += [f"less often right than {listed(ahead)}"] if ahead else []
-    return (
-        f"The plan “balanced” is right in {per_cent(need(own, 'accuracy'), '{:.1f} %')} and "
-        f"{times(need(full, 'ms') / need(own, 'ms'), 'faster', 'slower')} than the full length: {'; '.join(words)}."
-    )
-
-
-def _sure(row: dict[str, Any]) -> float:
-    """Standard errors by which a row is ahead of the plan "balanced", on the same texts."""
-    return need(row, "ahead") / max(need(row, "ahead_std_error"), 1e-9)
-
-
-def _limits(rows: Rows) -> str:
-    """Which alternatives are quicker, and what was not trained."""
-    own = need(rows["balanced"], "ms")
-    quick = [n for n, row in rows.items() if series(n) == OTHERS and need(row, "ms") < own]
-    said = f"{listed(quick)} answer sooner than “balanced”. " if quick else ""
-    return (
-        said
-        + "The cut texts and the frozen embeddings were not trained on; networks of fewer layers are missing."
-    )
+    ahead = {n: need(r, "ahead") / max(need(r, "ahead_std_error"), 1e-9) for n, r in others.items()}
+    return {
+        "balanced": balanced,
+        "faster": need(rows["full"], "ms") / need(balanced, "ms"),
+        "behind": [n for n in others if ahead[n] < -SURE],
+        "level": [n for n in others if abs(ahead[n]) <= SURE],
+        "ahead": [n for n in others if ahead[n] > SURE],
+        "quicker": [
+            n for n, row in others.items() if series(n) == OTHERS and need(row, "ms") < need(balanced, "ms")
+        ],
+    }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, by, data_title, listed, need, of_rows
+from benchmarks.claims.claim import Axis, Claim, Plot, data_title, describe, need, of_rows
+from benchmarks.claims.words import listed
 from benchmarks.tables import Columns, Rows
 
 PLANS, ENGINES = ("balanced", "fastest"), ("onnx", "int8")
@@ -35,29 +36,17 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     def series(row: str) -> str:
         return SHIPPED if row in results["shipped"] else ONCE
 
-    titles = _titles(rows)
-    others = [row for row in rows if row not in results["shipped"]]
-    runs = sorted({rows[row]["full"]["n"] for row in others})
-    seeds = f" --seeds {runs[-1]}" if runs[-1] > 1 else ""
     return [
-        Claim(
+        describe(
             name,
-            f"Shorter sequences: {len(titles)} data sets",
-            "Text",
-            _sentence(rows, results["shipped"]),
-            "Times are those of a text of the median length, and short texts have little to lose. The plan “balanced” "
-            "is the fastest that lost at most half a point on validation texts, and may lose more on others."
-            + _losses(rows),
-            rows,
-            COLUMNS,
-            (Plot("", FASTER, RIGHT, of_rows(rows, COLUMNS, FASTER, RIGHT, series, _title)),),
-            (ONCE, SHIPPED),
-            f"test texts of {listed(titles)}",
-            f"{' to '.join(str(n) for n in dict.fromkeys((runs[0], runs[-1])))} of each, and the shipped models",
-            f"python -m benchmarks.text_fronts --data {' '.join(others)}{seeds}",
+            "text_fronts",
             results,
-            "Faster: than full length in the same engine. CPU seconds: all trainings and the last search. "
-            f"Measured on: {_processors(rows)}.",
+            _numbers(rows, results["shipped"]),
+            system="Text",
+            rows=rows,
+            columns=COLUMNS,
+            plots=(Plot("", FASTER, RIGHT, of_rows(rows, COLUMNS, FASTER, RIGHT, series, _title)),),
+            series=(ONCE, SHIPPED),
         )
     ]
 
@@ -71,37 +60,34 @@ def _titles(rows: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(map(_title, rows)))
 
 
-def _processors(rows: Rows) -> str:
+def _processors(rows: Rows) -> list[str]:
     """Which rows were measured on which processor, since rows of an earlier machine stay."""
     on: dict[str, list[str]] = {}
     for name, row in rows.items():
         on.setdefault(row["cpu"], []).append(name)
-    return "; ".join(f"{cpu} ({listed(names)})" for cpu, names in on.items())
+    return [f"{cpu} ({listed(names)})" for cpu, names in on.items()]
 
 
-def _behind(rows: Rows) -> dict[str, float]:
-    """The rows where the simpler model wins, and by how many points."""
-    lost = {name: 100 * (need(row, "linear") - need(row, "balanced")) for name, row in rows.items()}
-    return {name: points for name, points in lost.items() if points >= 0}
-
-
-def _losses(rows: Rows) -> str:
-    found = [f"{name} ({points:.1f} points)" for name, points in _behind(rows).items()]
-    return f" Behind TF-IDF: {listed(found)}." if found else ""
-
-
-def _sentence(rows: Rows, shipped: Sequence[str]) -> str:
+def _numbers(rows: Rows, shipped: Sequence[str]) -> dict[str, Any]:
     faster = [need(row, "balanced, faster, onnx") for row in rows.values()]
-    lost = [100 * (need(row, "balanced") - need(row, "full")) for row in rows.values()]
-    titles, behind = _titles(rows), _behind(rows)
-    lead = [title for title in titles if title not in _titles(behind)]
-    lead += [
-        f"{_title(name)} as shipped" for name in shipped if name not in behind and _title(name) not in lead
-    ]
-    points = "{:.1f} points"
-    return (
-        f"On {len(titles)} data sets the plan “balanced” is {min(faster):.1f} to {max(faster):.1f} times as "
-        f"fast as full length in the same engine, its accuracy from {by(min(lost), points, 'higher', 'lower')} to "
-        f"{by(max(lost), points, 'higher', 'lower')}; it is ahead of TF-IDF and a linear model on "
-        f"{listed(lead) or 'none of them'}."
-    )
+    gained = [100 * (need(row, "balanced") - need(row, "full")) for row in rows.values()]
+    over_linear = {name: 100 * (need(row, "balanced") - need(row, "linear")) for name, row in rows.items()}
+    behind = {name: -points for name, points in over_linear.items() if points <= 0}
+    ahead = [title for title in _titles(rows) if title not in _titles(behind)]
+    ahead += [f"{_title(n)} as shipped" for n in shipped if n not in behind and _title(n) not in ahead]
+    others = [row for row in rows if row not in shipped]
+    runs = sorted({rows[row]["full"]["n"] for row in others})
+    return {
+        "titles": _titles(rows),
+        "sets": len(_titles(rows)),
+        "slowest": min(faster),
+        "fastest": max(faster),
+        "least": min(gained),
+        "most": max(gained),
+        "ahead": ahead,
+        "behind": behind,
+        "cpus": "; ".join(_processors(rows)),
+        "names": " ".join(others),
+        "runs": " to ".join(map(str, dict.fromkeys((runs[0], runs[-1])))),
+        "several": runs[-1] if runs[-1] > 1 else None,
+    }

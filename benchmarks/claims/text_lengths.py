@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, Point, facts, listed, need, per_cent, told
+from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, facts, need, told
 from benchmarks.claims.text_plans import ENGINES as TITLES
 from benchmarks.tables import Columns, Rows
 from textclf.model import Engine
@@ -27,7 +27,7 @@ MEASURED = Axis("milliseconds measured", "measured", log=True)
 
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one model."""
-    full = results["plans"][0]
+    full, *plans = results["plans"]
     rows: Rows = results["rows"]
     shorter = {n: row for n, row in rows.items() if row["plan"] != full}
     single = {n: row for n, row in rows.items() if "predicted onnx" in row}
@@ -44,22 +44,18 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         for size in sizes
     ]
     foretold = Plot("Foretold and measured", FORETOLD, MEASURED, tuple(_foretold(single)), equal=True)
+    numbers = {**_numbers(rows, shorter, single, plans[0]), "sizes": len(sizes)}
     return [
-        Claim(
+        describe(
             name,
-            f"At every length: {results['model']}",
-            "Text",
-            _sentence(shorter, results["plans"][1]),
-            _limits(single, shorter),
-            rows,
-            COLUMNS,
-            (*speed, foretold),
-            (*results["plans"][1:], *(TITLES[e] for e in ENGINES)),
-            f"{len({row['tokens'] for row in rows.values()})} lengths, {len(sizes)} batch sizes, "
-            f"{results['rounds']} rounds in turns, one thread",
-            "none: nothing is trained",
-            f"python -m benchmarks.text_lengths --model {results['model']}",
+            "text_lengths",
             results,
+            numbers,
+            system="Text",
+            rows=rows,
+            columns=COLUMNS,
+            plots=(*speed, foretold),
+            series=(*plans, *(TITLES[e] for e in ENGINES)),
         )
     ]
 
@@ -86,22 +82,21 @@ def _foretold(rows: Rows) -> list[Point]:
     ]
 
 
-def _sentence(shorter: Rows, plan: str) -> str:
+def _numbers(rows: Rows, shorter: Rows, single: Rows, plan: str) -> dict[str, Any]:
     own = [row for row in shorter.values() if row["plan"] == plan]
-    ranges = {e: sorted(row[f"faster {e}"] for row in own) for e in ENGINES}
-    said = [f"{v[0]:.1f} to {v[-1]:.1f} times in {TITLES[e].split(', ')[1]}" for e, v in ranges.items()]
-    lengths, sizes = ([f"{row[key]:,}" for row in own] for key in ("tokens", "size"))
-    return (
-        f"From {lengths[0]} to {lengths[-1]} tokens, {sizes[0]} to {sizes[-1]} texts at once, the plan “{plan}” is "
-        f"faster than the full length: {listed(said)}."
+    faster = {engine: sorted(row[f"faster {engine}"] for row in own) for engine in ENGINES}
+    off = sorted(
+        abs(need(row, f"predicted {e}") / need(row, e) - 1) for row in single.values() for e in ENGINES
     )
-
-
-def _limits(single: Rows, shorter: Rows) -> str:
-    off = [abs(need(row, f"predicted {e}") / need(row, e) - 1) for row in single.values() for e in ENGINES]
-    words = (
-        "Times only, random tokens. The table that the search works with is off by "
-        f"{per_cent(sorted(off)[len(off) // 2])} for half of the plans of one text, by {per_cent(max(off))} at worst."
-    )
-    slow = [n for n, row in shorter.items() if min(row[f"faster {e}"] for e in ENGINES) < 1]
-    return words + (f" Slower than the full length: {'; '.join(slow)}." if slow else "")
+    return {
+        "plan": plan,
+        "lengths": len({row["tokens"] for row in rows.values()}),
+        "first": own[0],
+        "last": own[-1],
+        **{f"{engine}_least": found[0] for engine, found in faster.items()},
+        **{f"{engine}_most": found[-1] for engine, found in faster.items()},
+        "half_off": off[len(off) // 2],
+        "worst_off": off[-1],
+        "slow": "; ".join(n for n, r in shorter.items() if min(r[f"faster {e}"] for e in ENGINES) < 1)
+        or None,
+    }

@@ -12,11 +12,10 @@ from benchmarks.claims.claim import (
     Claim,
     Plot,
     Point,
-    data_title,
+    describe,
     facts,
     mean,
     need,
-    times,
     told,
 )
 from benchmarks.tables import Columns, Rows
@@ -44,27 +43,20 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one model, from its ``metrics.json``."""
     test = results["test"]
     rows = rows_of(test)
-    data = data_title(results["data"])
     plots = [Plot("Test texts", TIME, ACCURACY, tuple(_points(rows, test)), bars="standard error over texts")]
     if found := tuple(_tried(results)):
         plots.append(Plot("The search", TIME, ACCURACY, found))
     return [
-        Claim(
+        describe(
             name,
-            f"Shorter sequences: {data}",
-            "Text",
-            _sentence(name, rows, data),
-            _limits(rows, test),
-            rows,
-            COLUMNS,
-            tuple(plots),
-            (*SERIES, *SEARCHED),
-            f"{test['n']:,} test texts of {data}; times of a text of {test['tokens']} tokens",
-            "1",
-            _command(name, results),
+            "text_plans",
             results,
-            "All plans run from the same weights, in ONNX Runtime where no engine is named; TF-IDF runs in "
-            "scikit-learn. A slot is a vector: full length keeps one for every token.",
+            {**_numbers(rows), "n": test["n"], "tokens": test["tokens"], **_asked(name, results)},
+            system="Text",
+            rows=rows,
+            columns=COLUMNS,
+            plots=tuple(plots),
+            series=(*SERIES, *SEARCHED),
         )
     ]
 
@@ -131,55 +123,44 @@ def _tried(results: dict[str, Any]) -> Iterator[Point]:
 
 def engine_of(rows: Rows) -> str:
     """The engine whose times are compared: ONNX Runtime where it was measured."""
-    return "onnx" if all(r.get("onnx") is not None for r in rows.values() if "linear" not in r) else "torch"
+    return "onnx" if all(r.get("onnx") is not None for n, r in rows.items() if n != LINEAR) else "torch"
 
 
-def _plans(rows: Rows) -> Rows:
-    return {name: row for name, row in rows.items() if name != LINEAR}
+def fastest(rows: Rows, engine: str, right: float = 0.0) -> str:
+    """The fastest plan of those that are right as often."""
+    plans = [n for n, row in rows.items() if n != LINEAR and need(row, "accuracy") >= right]
+    return min(plans, key=lambda n: need(rows[n], engine))
 
 
-def _sentence(name: str, rows: Rows, data: str) -> str:
-    plans, engine = _plans(rows), engine_of(rows)
-    full = plans["full"]
-    kept = {n: r for n, r in plans.items() if need(r, "accuracy") >= need(full, "accuracy") - NO_LOSS}
-    fastest = min(plans.items(), key=lambda item: need(item[1], engine))
-    best = min(kept.items(), key=lambda item: need(item[1], engine))
-    said = [_faster(found, full, engine) for found in dict([best, fastest]).items() if found[0] != "full"]
-    words = " and ".join(said) or "no plan is faster"
-    return f"One model of {data} at several lengths: next to its full length ({_right(full)} right), {words}."
+def _numbers(rows: Rows) -> dict[str, Any]:
+    engine, full, linear = engine_of(rows), rows["full"], rows.get(LINEAR)
+    first, best = fastest(rows, engine), fastest(rows, engine, need(full, "accuracy") - NO_LOSS)
+    row, told_of = rows[first], [n for n in dict.fromkeys((best, first)) if n != "full"]
+    as_good = linear is not None and need(linear, "accuracy") >= need(row, "accuracy")
+    return {
+        "full": full,
+        "faster": [
+            {
+                "plan": n,
+                "faster": need(full, engine) / need(rows[n], engine),
+                "right": need(rows[n], "accuracy"),
+            }
+            for n in told_of
+        ],
+        "linear": linear,
+        "as_good": as_good,
+        "linear_faster": need(row, engine) / need(linear, "linear") if linear else None,
+    }
 
 
-def _faster(found: tuple[str, dict[str, Any]], full: dict[str, Any], engine: str) -> str:
-    name, row = found
-    faster = times(need(full, engine) / need(row, engine), "faster", "slower")
-    return f"the plan “{name}” is {faster} and right in {_right(row)}"
-
-
-def _right(row: dict[str, Any]) -> str:
-    return PER_CENT.format(100 * need(row, "accuracy"))
-
-
-def _limits(rows: Rows, test: dict[str, Any]) -> str:
-    plans, engine = _plans(rows), engine_of(rows)
-    words = f"One training run, and times of one length: a text of {test['tokens']} tokens, the median."
-    if LINEAR not in rows:
-        return f"{words} No linear model was measured beside it."
-    linear, fastest = rows[LINEAR], min(plans.values(), key=lambda row: need(row, engine))
-    quicker = times(need(fastest, engine) / need(linear, "linear"), "faster", "slower")
-    as_good = need(linear, "accuracy") >= need(fastest, "accuracy")
-    than = (
-        "right at least as often as the fastest plan" if as_good else "right less often than the fastest plan"
-    )
-    return f"{words} A linear model on TF-IDF is {than} ({_right(linear)}), and {quicker}."
-
-
-def _command(name: str, results: dict[str, Any]) -> str:
-    """With the data as it was read for training: its columns and the names of its classes, where these were said."""
+def _asked(name: str, results: dict[str, Any]) -> dict[str, Any]:
+    """The data as it was read for training: its columns and the names of its classes, where these were said."""
     training = results.get("training") or {}
-    words = ["python -m textclf.evaluate", name, "--data", training.get("data") or results["data"]]
-    for option in ("text_column", "class_names"):
-        if said := training.get(option):
-            words += [f"--{option.replace('_', '-')}", *map(shlex.quote, said)]
-    if column := training.get("label_column"):
-        words += ["--label-column", shlex.quote(column)]
-    return " ".join([*words, "--test", str(results["test"]["n"])])
+    column = training.get("label_column")
+    return {
+        "model": name,
+        "texts": training.get("data") or results["data"],
+        "text_column": shlex.join(training.get("text_column") or ()) or None,
+        "class_names": shlex.join(training.get("class_names") or ()) or None,
+        "label_column": shlex.quote(column) if column else None,
+    }

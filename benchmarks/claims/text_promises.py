@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, Point, data_title, need, told
+from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, told
 from benchmarks.tables import Columns, Rows
 
 COLUMNS: Columns = {
@@ -25,27 +25,22 @@ LOST = Axis("points lost on test texts", "lost")
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one model."""
     rows: Rows = results["rows"]
-    ours, counted, sure = (need(rows[way], "rank") for way in (CALIBRATED, COUNTED, SURE))
+    numbers = {
+        "data_name": results["data"],
+        "count": len(results["plans"]),
+        **{key: rows[way] for key, way in (("ours", CALIBRATED), ("counted", COUNTED), ("sure", SURE))},
+    }
     return [
-        Claim(
+        describe(
             name,
-            f"What a search promises: {data_title(results['data'])}",
-            "Text",
-            f"Of {len(results['plans'])} plans of one model, probabilities of wrong labels, each plan's at the "
-            f"temperature that suits it, agree in rank with the errors on other texts at {ours:.2f}: counted errors at "
-            f"{counted:.2f}, probabilities as they come at {sure:.2f}.",
-            "One model of one data set. Losses are small, and those on test texts have an error of their own: half a "
-            "point or so.",
-            rows,
-            COLUMNS,
-            (Plot("", FORETOLD, LOST, tuple(_points(results["plans"])), equal=True),),
-            (CALIBRATED, COUNTED, SURE),
-            f"{results['validation']:,} validation texts and {results['n']:,} test texts",
-            "one training",
-            f"python -m benchmarks.text_promises {results['model']} --data {results['data']}",
+            "text_promises",
             results,
-            "Ranks: Spearman's correlation with the errors on test texts. Off by: the loss against the full length, as "
-            "foretold, from what it is on test texts.",
+            numbers,
+            system="Text",
+            rows=rows,
+            columns=COLUMNS,
+            plots=(Plot("", FORETOLD, LOST, tuple(_points(results["plans"])), equal=True),),
+            series=(CALIBRATED, COUNTED, SURE),
         )
     ]
 

@@ -9,21 +9,18 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from benchmarks.claims.claim import (
-    PER_CENT,
     Axis,
     Claim,
     Plot,
     Point,
-    argument,
-    by,
     data_title,
+    describe,
     drawable,
     need,
     of_rows,
-    times,
     told,
 )
-from benchmarks.tables import Columns, Rows, plainly
+from benchmarks.tables import Columns, Rows, plainly, several
 
 COLUMNS: Columns = {
     **plainly("accuracy"),
@@ -64,34 +61,31 @@ TIME = Axis("processor ms, one picture, one thread", "ms", "lower", log=True)
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one data set; the first tied network and its twin are the comparison."""
     rows = compared(results["rows"])
-    runs = [len(row["accuracies"]) for row in rows.values()]
-    data = str(results.get("front", {}).get("data") or data_title(results["data"]))
-    first, row = next(iter(rows.items()))
-    usual = set(rows) == set(NETWORKS.get(results["data"], rows))
-    usual &= row["optimizer"] == OPTIMIZER
-    start = FROM_TWIN if any(name.endswith(FROM_TWIN) for name in rows) else ""
+    front = results.get("front", {})
+    published = [point for point in front.get("points", []) if point.get("published")]
+    numbers = {
+        **_numbers(rows),
+        **_asked(name, rows, results["data"]),
+        "pictures": str(front.get("data") or data_title(results["data"])),
+        "n": results.get("n"),
+        "published": bool(published),
+    }
     return [
-        Claim(
+        describe(
             name,
-            f"Accuracy for fewer parameters: {data_title(results['data'])}"
-            + ("" if usual else f", {first} by {OPTIMIZER_TITLES[row['optimizer']]}{start}"),
-            "Kernels",
-            _sentence(rows, data),
-            _limits(rows, max(runs), any(p["published"] for p in results.get("front", {}).get("points", []))),
-            rows,
-            COLUMNS,
-            _plots(rows, results.get("front", {}).get("points", [])),
-            (TIED, DENSE, NARROW, PUBLISHED),
-            f"{results['n']:,} test pictures of {data}" if "n" in results else f"the test pictures of {data}",
-            f"{min(runs)}" if min(runs) == max(runs) else f"{min(runs)} to {max(runs)}",
-            _command(name, rows, results["data"], max(runs)),
+            "tied_networks",
             results,
-            "Accuracy in per cent; MACs are multiply-accumulates; times are of ONNX Runtime, float32, one thread.",
+            numbers,
+            system="Kernels",
+            rows=rows,
+            columns=COLUMNS,
+            plots=_plots(rows, published),
+            series=(TIED, DENSE, NARROW, PUBLISHED),
         )
     ]
 
 
-def _plots(rows: Rows, front: list[dict[str, Any]]) -> tuple[Plot, ...]:
+def _plots(rows: Rows, published: list[dict[str, Any]]) -> tuple[Plot, ...]:
     shares = {name: {**row, "share": _share(row["accuracies"])} for name, row in rows.items()}
 
     def series(row: str) -> str:
@@ -108,21 +102,20 @@ def _plots(rows: Rows, front: list[dict[str, Any]]) -> tuple[Plot, ...]:
             title,
             x,
             ACCURACY,
-            of_rows(shares, COLUMNS, x, ACCURACY, series, short) + _published(front, x, key),
+            of_rows(shares, COLUMNS, x, ACCURACY, series, short) + _published(published, x, key),
         )
         for title, x, key in plots
     )
 
 
 def _share(per_cent: list[float]) -> dict[str, float]:
-    spread = statistics.stdev(per_cent) if len(per_cent) > 1 else 0.0
-    return {"mean": statistics.fmean(per_cent) / 100, "std": spread / 100, "n": len(per_cent)}
+    found = several(per_cent)
+    return {"mean": found["mean"] / 100, "std": found["std"] / 100, "n": found["n"]}
 
 
-def _published(front: list[dict[str, Any]], x: Axis, key: str) -> tuple[Point, ...]:
+def _published(points: list[dict[str, Any]], x: Axis, key: str) -> tuple[Point, ...]:
     """What others reported, where they did."""
     unit = 1e6 if x is WORK else 1.0
-    points = [p for p in front if p.get("published") and p.get(key) is not None and drawable(p[key], x)]
     return tuple(
         Point(
             PUBLISHED,
@@ -133,6 +126,7 @@ def _published(front: list[dict[str, Any]], x: Axis, key: str) -> tuple[Point, .
             label=p["network"].split(",")[0],
         )
         for p in points
+        if p.get(key) is not None and drawable(p[key], x)
     )
 
 
@@ -186,33 +180,10 @@ def _family(row: str) -> str:
     return network_of(row).partition(":")[0].partition("@")[0]
 
 
-def _command(name: str, rows: Rows, data: str, seeds: int) -> str:
-    """What measures these rows: whatever differs from the benchmark's defaults is said."""
-    epochs, optimizer = (next(iter(rows.values()))[key] for key in ("epochs", "optimizer"))
-    words = ["python", "-m", "benchmarks.tied_networks", "--data", argument(data)]
-    if set(rows) != set(NETWORKS.get(data, ())):
-        words += ["--networks", *rows]
-    if epochs != EPOCHS.get(data):
-        words += ["--epochs", str(epochs)]
-    if optimizer != OPTIMIZER:
-        words += ["--optimizer", optimizer]
-    if seeds != SEEDS:
-        words += ["--seeds", str(seeds)]
-    if name != f"tied_networks_{data}":
-        words += ["--output", f"benchmarks/results/{name}.json"]
-    return shlex.join(words)
-
-
 def _short(row: str, dense: str) -> str:
     """What is written beside a mark: of a tie of the dense network itself the tie alone."""
     name, _, tie = row.partition(":")
     return tie if tie and name == network_of(dense) else row
-
-
-def _compared(rows: Rows) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Name and row of the first tied network, and its twin."""
-    name = next(n for n in rows if ":" in n)
-    return name, rows[name], rows[twin(rows, name)]
 
 
 def _level(row: dict[str, Any], dense: dict[str, Any]) -> bool:
@@ -227,53 +198,58 @@ def _points(row: dict[str, Any]) -> float:
     return statistics.fmean(row["accuracies"])
 
 
-def _sentence(rows: Rows, data: str) -> str:
-    name, tied, dense = _compared(rows)
-    faster = times(need(dense, "ms") / need(tied, "ms"), "faster", "slower")
-    fewer = need(dense, "parameters") / need(tied, "parameters")
-    over = tied["over dense"]
-    ahead = "" if over is None else by(over, "{:.1f} points", "more", "less")
-    beside = ahead and f", {ahead} than a narrower dense network of as many parameters"
-    tied_one = f"{network_of(name)}{', started from it,' if name.endswith(FROM_TWIN) else ''}"
-    return (
-        f"With {fewer:.1f} times fewer parameters than its dense twin, {tied_one} is {faster} and right in "
-        f"{PER_CENT.format(_points(tied))} of the test pictures of {data}{beside}."
-    )
+def _beside_twin(rows: Rows, name: str) -> dict[str, Any]:
+    """What is told of a row: itself, its dense twin, and the two compared."""
+    dense = twin(rows, name)
+    row, fewer = rows[name], need(rows[dense], "parameters") / need(rows[name], "parameters")
+    return {
+        "name": network_of(name),
+        "row": row,
+        "twin": rows[dense],
+        "fewer": fewer,
+        "faster": need(rows[dense], "ms") / need(row, "ms"),
+        "behind": _points(rows[dense]) - _points(row),
+        "teacher": "it" if dense == network_of(name).partition(":")[0] else dense,
+        "smaller": f" with {fewer:.1f} times fewer parameters" if ":" in name else "",
+    }
 
 
-def _limits(rows: Rows, runs: int, published: bool) -> str:
-    first, tied, dense = _compared(rows)
-    behind = by(_points(dense) - _points(tied), "{:.1f} points", "behind", "ahead of")
-    right = PER_CENT.format(_points(dense))
-    words = f"The tied network is {behind} its dense twin ({right}) after {tied['epochs']} epochs."
-    for name, row in rows.items():
-        other = twin(rows, name)
-        fewer = need(rows[other], "parameters") / need(row, "parameters")
-        if name.endswith(FROM_TWIN):
-            size = f" with {fewer:.1f} times fewer parameters" if ":" in name else ""
-            start = network_of(name).partition(":")[0]
-            words += (
-                f" {network_of(name)}, trained as long again from its twin and taught by "
-                f"{'it' if other == start else other}, is right in {PER_CENT.format(_points(row))}{size}."
-            )
-        elif name.endswith(SHIPPED) and ":" in name:
-            words += (
-                f" {network_of(name)}, shipped, is right in {PER_CENT.format(_points(row))} with {fewer:.1f} times "
-                f"fewer parameters than its twin, right in {PER_CENT.format(_points(rows[other]))}; "
-                "their recipes differ."
-            )
-        elif ":" in name and name != first and _level(row, rows[other]):
-            words += (
-                f" {name}, with {fewer:.1f} times fewer parameters, is as accurate as the twin, within the deviation "
-                "between seeds."
-            )
-    known = {n: row["over dense"] for n, row in rows.items() if row["over dense"] is not None}
-    if len(known) > 1:
-        best = sorted(known, key=lambda n: -known[n])
-        told_each = ", ".join(f"{_short(n, twin(rows, n))} ({known[n]:+.1f})" for n in best)
-        words += f" Points over dense networks of as many parameters: {told_each}."
-    if runs == 1:
-        words += " One seed: a difference of half a point would be none."
-    if published:
-        words += " Published numbers come from lossless pixels and longer training: no comparison of equals."
-    return words
+def _numbers(rows: Rows) -> dict[str, Any]:
+    first = next(name for name in rows if ":" in name)
+    told_of = {name: _beside_twin(rows, name) for name in rows}
+    over = {name: row["over dense"] for name, row in rows.items() if row["over dense"] is not None}
+    ranked = sorted(over, key=lambda name: -over[name])
+    runs = sorted({len(row["accuracies"]) for row in rows.values()})
+    return {
+        **told_of[first],
+        "started": first.endswith(FROM_TWIN),
+        "over": rows[first]["over dense"],
+        "from_twin": [of for name, of in told_of.items() if name.endswith(FROM_TWIN)],
+        "shipped": [of for name, of in told_of.items() if name.endswith(SHIPPED) and ":" in name],
+        "level": [
+            {**of, "name": name}
+            for name, of in told_of.items()
+            if ":" in name
+            and name != first
+            and not name.endswith((FROM_TWIN, SHIPPED))
+            and _level(of["row"], of["twin"])
+        ],
+        "over_each": {_short(n, twin(rows, n)): over[n] for n in ranked} if len(over) > 1 else None,
+        "runs": " to ".join(map(str, dict.fromkeys((runs[0], runs[-1])))),
+        "one_seed": runs[-1] == 1,
+        "seeds": runs[-1] if runs[-1] != SEEDS else None,
+    }
+
+
+def _asked(name: str, rows: Rows, data: str) -> dict[str, Any]:
+    """What the command says, where it differs from the benchmark's defaults."""
+    first, row = next(iter(rows.items()))
+    usual = set(rows) == set(NETWORKS.get(data, rows)) and row["optimizer"] == OPTIMIZER
+    start = FROM_TWIN if any(name.endswith(FROM_TWIN) for name in rows) else ""
+    return {
+        "variant": "" if usual else f", {first} by {OPTIMIZER_TITLES[row['optimizer']]}{start}",
+        "networks": shlex.join(rows) if set(rows) != set(NETWORKS.get(data, ())) else None,
+        "epochs": row["epochs"] if row["epochs"] != EPOCHS.get(data) else None,
+        "optimizer": row["optimizer"] if row["optimizer"] != OPTIMIZER else None,
+        "output": f"benchmarks/results/{name}.json" if name != f"tied_networks_{data}" else None,
+    }

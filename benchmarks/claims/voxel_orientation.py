@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, argument, data_title, listed, need, of_rows, per_cent
+from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows
 from benchmarks.tables import Columns, Rows
 
 COLUMNS: Columns = {
@@ -38,23 +38,19 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one set of shapes."""
     rows: Rows = results["rows"]
     plots = (("Quality and time", SECONDS, IOU), ("Error and clusters", SQUARED, CLUSTERS))
-    data, seeds = data_title(results["data"]), results["seeds"]
     return [
-        Claim(
+        describe(
             name,
-            f"Shapes in any orientation: {data}",
-            "Shapes in 3D",
-            _sentence(results),
-            _limits(results),
-            rows,
-            COLUMNS,
-            tuple(Plot(title, x, y, of_rows(rows, COLUMNS, x, y, _series, _short)) for title, x, y in plots),
-            SERIES,
-            f"{results['n']:,} test shapes of {data}, each turned once by an unknown rotation",
-            f"{seeds['cube']} of each for the cube, {seeds['rotation']} for any rotation; converged: one",
-            _command(results, rows),
+            "voxel_orientation",
             results,
-            NOTES,
+            _numbers(rows, results["seeds"]),
+            system="Shapes in 3D",
+            rows=rows,
+            columns=COLUMNS,
+            plots=tuple(
+                Plot(title, x, y, of_rows(rows, COLUMNS, x, y, _series, _short)) for title, x, y in plots
+            ),
+            series=SERIES,
         )
     ]
 
@@ -85,50 +81,24 @@ def _ratio(pair: list[dict[str, Any]]) -> float:
     return need(ours, "squared_error") / need(plain, "squared_error")
 
 
-def _sentence(results: dict[str, Any]) -> str:
-    turns = next(t for t in TURNS if f"{t}: affine VAE" in results["rows"])
-    ours, plain = _pair(results["rows"], turns)
-    ratio = _ratio([ours, plain])
-    clusters = [per_cent(need(row, "kmeans_accuracy")) for row in (ours, plain)]
-    return (
-        f"Under {TURNED[turns]} an affine VAE of voxel shapes has {ratio:.2f} times the squared error of a plain VAE "
-        f"with as many numbers, an IoU of {need(ours, 'iou'):.2f} rather than {need(plain, 'iou'):.2f}, and "
-        f"clusters of its code are right for {clusters[0]} of the shapes rather than {clusters[1]}."
-    )
-
-
-def _limits(results: dict[str, Any]) -> str:
-    words, rows = [], results["rows"]
-    if all(f"{t}: affine VAE" in rows for t in TURNS):
-        ratios = {t: _ratio(_pair(rows, t)) for t in TURNS}
-        weaker = max(ratios, key=lambda t: ratios[t])
-        words.append(
-            f"Under {TURNED[weaker]} the gain is smaller: {ratios[weaker]:.2f} times the squared error."
-        )
-    if results["seeds"]["rotation"] == 1:
-        words.append("Any rotation is one run and not a spread.")
-    long = [t for t in TURNS if f"{t}: affine VAE{CONVERGED}" in rows]
-    if long:
-        found = [f"{_ratio(_pair(rows, t, CONVERGED)):.2f} under {TURNED[t]}" for t in long]
-        words.append(f"Trained to convergence, one run each, the ratio is {listed(found)}.")
-    if UPRIGHT in rows:
-        upright = need(rows[UPRIGHT], "squared_error")
-        words.append(f"A plain VAE that only sees upright shapes has a squared error of {upright:.0f}.")
-    return " ".join([*words, *_exploded(results)])
-
-
-def _exploded(results: dict[str, Any]) -> list[str]:
-    """Rows whose mean -ELBO a few shapes decide: several times the bound of 50 samples."""
-    names = [n for n, r in results["rows"].items() if need(r, "nats") > 3 * need(r, "iwae50.nats")]
-    if not names:
-        return []
-    return [
-        f"The mean nats of {' and '.join(names)} are those of a few shapes that it cannot read: "
-        "look at the other columns."
-    ]
-
-
-def _command(results: dict[str, Any], rows: Rows) -> str:
-    command = f"python -m benchmarks.voxel_orientation --data {argument(results['data'])}"
-    long = [turns for turns in ("cube", "rotation") if f"{turns}: affine VAE{CONVERGED}" in rows]
-    return command + (f" --converged {' '.join(long)}" if long else "")
+def _numbers(rows: Rows, seeds: dict[str, int]) -> dict[str, Any]:
+    measured = [turns for turns in TURNS if f"{turns}: {SERIES[0]}" in rows]
+    long = [turns for turns in TURNS if f"{turns}: {SERIES[0]}{CONVERGED}" in rows]
+    ratios = {turns: _ratio(_pair(rows, turns)) for turns in measured}
+    weaker = max(ratios, key=ratios.__getitem__) if len(measured) == len(TURNS) else None
+    ours, plain = _pair(rows, measured[0])
+    return {
+        "ours": ours,
+        "plain": plain,
+        "turned": TURNED[measured[0]],
+        "ratio": ratios[measured[0]],
+        "weaker": TURNED[weaker] if weaker else None,
+        "weaker_ratio": ratios[weaker] if weaker else None,
+        "one_run": seeds["rotation"] == 1,
+        "converged": {f"under {TURNED[turns]}": _ratio(_pair(rows, turns, CONVERGED)) for turns in long},
+        "upright": rows.get(UPRIGHT),
+        "exploded": [n for n, r in rows.items() if need(r, "nats") > 3 * need(r, "iwae50.nats")],
+        "cube_seeds": seeds["cube"],
+        "rotation_seeds": seeds["rotation"],
+        "long": " ".join(turns for turns in reversed(TURNS) if turns in long) or None,
+    }

@@ -56,4 +56,4 @@ def test_the_claim_names_who_is_ahead_level_and_behind() -> None:
     assert "more often right than full, 64 tokens and TF-IDF" in found.sentence
     assert "level with NB-SVM" in found.sentence
     assert found.sentence.endswith("less often right than frozen embeddings.")
-    assert found.limits.startswith("TF-IDF and NB-SVM answer sooner")
+    assert found.limits.startswith("Sooner than “balanced” answer: TF-IDF and NB-SVM.")

@@ -120,7 +120,7 @@ def test_a_second_width_is_told_by_its_name_and_whether_it_is_level_with_the_twi
     level = "airbench@0.9:blueprint, with 2.0 times fewer parameters, is as accurate as the twin"
     assert level in claim.limits
     assert claim.limits.count("as accurate as") == 1
-    assert "airbench@0.7:blueprint (+2.7), airbench@0.9:blueprint (+2.1)" in claim.limits
+    assert "airbench@0.7:blueprint (+2.7) and airbench@0.9:blueprint (+2.1)" in claim.limits
     results["rows"]["airbench@0.9:blueprint"]["accuracies"] = [82.4, 82.5]
     (claim,) = claims("tied_networks_blobs", results)
     assert "as accurate as" not in claim.limits

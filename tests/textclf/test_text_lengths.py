@@ -70,6 +70,6 @@ def test_what_is_said_follows_the_numbers(tmp_path: Path) -> None:
     )
     (claim,) = read(path)
     assert "From 32 to 256 tokens" in claim.sentence
-    assert "2.0 to 4.0 times in float32" in claim.sentence
+    assert "2.0 to 4.0 times as fast as the full length in float32" in claim.sentence
     assert "by 25 % at worst" in claim.limits
     assert "Slower" not in claim.limits
