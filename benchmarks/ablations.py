@@ -16,7 +16,7 @@ from affinevae.affine import GROUPS
 from affinevae.train import PoseTraining, Train
 from benchmarks.affine_vae import affine_recipe, measured, plain_recipe, short_name, summary
 from benchmarks.claims.ablations import AS_IT_IS, COLUMNS
-from benchmarks.tables import markdown, write
+from benchmarks.tools.tables import markdown, write
 from training.command import command
 from training.measure import commit, machine
 

@@ -19,7 +19,7 @@ from affinevae.evaluate import Evaluate
 from affinevae.evaluate import run as evaluate
 from affinevae.train import Train, train
 from benchmarks.claims.affine_vae import as_table
-from benchmarks.tables import markdown, plainly, several, write
+from benchmarks.tools.tables import markdown, plainly, several, write
 from training.command import command
 from training.loop import LoopConfig
 from training.measure import commit, machine

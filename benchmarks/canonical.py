@@ -24,7 +24,7 @@ from affinevae.evaluate import TEST_SEED, encode_all, turned
 from affinevae.metrics import wrap
 from benchmarks.affine_vae import short_name
 from benchmarks.claims.canonical import ANGLES, BIN, COLUMNS, completed
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.tools.tables import Rows, markdown, write
 from training.command import command
 from training.measure import commit, machine
 

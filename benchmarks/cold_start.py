@@ -28,9 +28,9 @@ import httpx
 
 from benchmarks.claims.cold_start import COLUMNS, EVERY, INSTALL, ONE, SHIPPED
 from benchmarks.load import used
-from benchmarks.screenshots import FLAGS
-from benchmarks.serving import ROOT, Server, serving
-from benchmarks.tables import markdown, write
+from benchmarks.tools.screenshots import FLAGS
+from benchmarks.tools.serving import ROOT, Server, serving
+from benchmarks.tools.tables import markdown, write
 from training.command import command
 from training.measure import commit, machine
 

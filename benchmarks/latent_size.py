@@ -24,7 +24,7 @@ from affinevae.evaluate import TEST_SEED, encode_all, turned
 from affinevae.train import Train, train
 from benchmarks.affine_vae import affine_recipe, plain_recipe, short_name
 from benchmarks.claims.latent_size import COLUMNS, NEEDED, titled
-from benchmarks.tables import Rows, machines, markdown, several, write
+from benchmarks.tools.tables import Rows, machines, markdown, several, write
 from training.command import command
 from training.datasets import ImageSplit, load_images
 from training.loop import RunError

@@ -29,8 +29,8 @@ import psutil
 from PIL import Image, ImageDraw
 
 from benchmarks.claims.load import COLUMNS
-from benchmarks.serving import ROOT, Server, serving
-from benchmarks.tables import Rows, markdown, plainly, write
+from benchmarks.tools.serving import ROOT, Server, serving
+from benchmarks.tools.tables import Rows, markdown, plainly, write
 from training.command import command
 from training.measure import commit, machine
 

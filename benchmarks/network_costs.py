@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmarks.claims.network_costs import COLUMNS
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.tools.tables import Rows, markdown, write
 from classifiers import CompactCNN, list_networks
 from classifiers.export import to_onnx
 from classifiers.model import session

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.claims.outside_encoder import COLUMNS, ENGINES, FULL, OUTSIDE, SHORT
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.tools.tables import Rows, markdown, write
 from textclf import TextClassifier
 from textclf.encoder import EncoderConfig
 from textclf.evaluate import plan_runs

@@ -24,7 +24,7 @@ from affinevae.train import frame_size
 from affinevae.turned import TurnedImages
 from benchmarks.affine_vae import plain_recipe, short_name
 from benchmarks.claims.outside_vae import COLUMNS, OURS, OUTSIDE
-from benchmarks.tables import Rows, markdown, several, write
+from benchmarks.tools.tables import Rows, markdown, several, write
 from training.command import command
 from training.loop import RunError
 from training.measure import commit, machine, parameters

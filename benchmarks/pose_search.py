@@ -29,7 +29,7 @@ from affinevae.metrics import angle_summary, rotation_angle
 from affinevae.search import search
 from benchmarks.affine_vae import short_name
 from benchmarks.claims.pose_search import COLUMNS
-from benchmarks.tables import markdown, write
+from benchmarks.tools.tables import markdown, write
 from training.command import command
 from training.measure import commit, compare, machine
 

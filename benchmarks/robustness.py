@@ -18,7 +18,7 @@ from affinevae.evaluate import robustness
 from affinevae.train import Train, train
 from benchmarks.affine_vae import short_name
 from benchmarks.claims.robustness import COLUMNS
-from benchmarks.tables import markdown, write
+from benchmarks.tools.tables import markdown, write
 from training.command import command
 from training.datasets import load_images
 from training.loop import LoopConfig

@@ -21,7 +21,7 @@ from affinevae.evaluate import BATCH, TEST_SEED, encode_all, turned
 from affinevae.train import Train, train
 from benchmarks.affine_vae import short_name
 from benchmarks.claims.shape_classes import COLUMNS, GROUPS, key
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.tools.tables import Rows, markdown, write
 from benchmarks.voxel_orientation import VoxelOrientation, recipes
 from training.command import command
 from training.measure import commit, machine

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.claims.text_alternatives import COLUMNS
-from benchmarks.tables import Rows, markdown, write
 from benchmarks.text_latency import short_name
+from benchmarks.tools.tables import Rows, markdown, write
 from textclf.encoder import backbone_folder, from_backbone
 from textclf.engine import Run
 from textclf.linear import linear_models

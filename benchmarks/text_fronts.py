@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.claims.text_fronts import COLUMNS, ENGINES, PLANS
-from benchmarks.tables import Rows, machines, markdown, several, write
 from benchmarks.text_latency import short_name
+from benchmarks.tools.tables import Rows, machines, markdown, several, write
 from textclf.evaluate import Evaluate
 from textclf.evaluate import run as evaluate
 from textclf.search import Search

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks.claims.text_latency import COLUMNS, PLANS, POOLINGS, setting_rows
-from benchmarks.tables import Rows, markdown, plainly, write
+from benchmarks.tools.tables import Rows, markdown, plainly, write
 from textclf import TextClassifier
 from textclf.bottleneck import OPERATORS, Plan
 from textclf.evaluate import (

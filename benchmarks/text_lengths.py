@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.claims.text_lengths import COLUMNS, ENGINES
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.tools.tables import Rows, markdown, write
 from textclf import TextClassifier
 from textclf.evaluate import plan_runs
 from textclf.export import export

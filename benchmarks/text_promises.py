@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from benchmarks.claims.text_promises import CALIBRATED, COLUMNS, COUNTED, SURE
-from benchmarks.tables import Rows, markdown, write
 from benchmarks.text_latency import short_name
+from benchmarks.tools.tables import Rows, markdown, write
 from textclf.bottleneck import Plan
 from textclf.evaluate import ModelAndTexts, accuracy, classify
 from textclf.search import expected_error, spread, wrong_probability

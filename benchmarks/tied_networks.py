@@ -35,7 +35,7 @@ from benchmarks.claims.tied_networks import (
     network_of,
     twin,
 )
-from benchmarks.tables import Rows, markdown, write
+from benchmarks.tools.tables import Rows, markdown, write
 from classifiers import CompactCNN
 from classifiers.evaluate import Evaluate
 from classifiers.evaluate import run as evaluate

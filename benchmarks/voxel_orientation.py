@@ -20,7 +20,7 @@ from affinevae.card import lookup
 from affinevae.train import PoseTraining, Train
 from benchmarks.affine_vae import measured, short_name, summary
 from benchmarks.claims.voxel_orientation import COLUMNS, SERIES, TURNS
-from benchmarks.tables import Rows, joined, machines, markdown, several, write
+from benchmarks.tools.tables import Rows, joined, machines, markdown, several, write
 from training.command import command
 from training.loop import LoopConfig, RunError
 from training.measure import commit, machine

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from benchmarks.serving import serving
+from benchmarks.tools.serving import serving
 from demo.page import build
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.readme import WIDTH, documents, fronts, render
+from benchmarks.tools.readme import WIDTH, documents, fronts, render
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -22,7 +22,7 @@ def test_what_is_drawn_equals_the_results_that_it_is_drawn_from(document: Path) 
 
 
 def test_every_claim_has_its_place_in_the_results() -> None:
-    from benchmarks.readme import every_claim
+    from benchmarks.tools.readme import every_claim
 
     placed = re.findall(r"<!-- result: (.+?) -->", (ROOT / "docs" / "results.md").read_text())
     assert sorted(placed) == sorted(claim.name for claim in every_claim())

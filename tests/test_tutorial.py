@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.notebook import NOTEBOOK, notebook
+from benchmarks.tools.notebook import NOTEBOOK, notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")

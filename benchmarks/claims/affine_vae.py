@@ -6,7 +6,7 @@ from typing import Any
 
 from affinevae.card import ROWS as MEASURES
 from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows
-from benchmarks.tables import Columns, Rows, cell, plainly
+from benchmarks.tools.tables import Columns, Rows, cell, plainly
 
 COLUMNS: Columns = {
     **{title: (key, form) for title, key, form in MEASURES},

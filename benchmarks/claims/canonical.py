@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, need, told
-from benchmarks.tables import Columns, Rows
+from benchmarks.tools.tables import Columns, Rows
 
 BIN = 15
 ANGLES = range(-180, 180, BIN)  # degrees, the middles of bins

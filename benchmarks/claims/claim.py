@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmarks.claims.words import fill, template
-from benchmarks.tables import MISSING, Columns, Rows, cells
+from benchmarks.tools.tables import MISSING, Columns, Rows, cells
 
 System = Literal["Shapes in 2D", "Shapes in 3D", "Kernels", "Text", "The page"]
 SYSTEMS: tuple[System, ...] = ("Shapes in 2D", "Shapes in 3D", "Kernels", "Text", "The page")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows
-from benchmarks.tables import Columns, Rows
+from benchmarks.tools.tables import Columns, Rows
 
 COLUMNS: Columns = {
     "nats": ("nats", "{:.2f}"),

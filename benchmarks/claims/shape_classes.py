@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, facts, need
-from benchmarks.tables import Columns, Rows
+from benchmarks.tools.tables import Columns, Rows
 
 GROUPS: tuple[Literal["cube", "rotation"], ...] = ("cube", "rotation")
 TITLES = {"cube": "rotations of the cube", "rotation": "any rotation"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.claims.claim import Axis, Claim, Plot, data_title, describe, need, of_rows
 from benchmarks.claims.words import listed
-from benchmarks.tables import Columns, Rows
+from benchmarks.tools.tables import Columns, Rows
 
 PLANS, ENGINES = ("balanced", "fastest"), ("onnx", "int8")
 COLUMNS: Columns = {

@@ -16,7 +16,7 @@ from benchmarks.claims.text_plans import (
     linear_row,
     point,
 )
-from benchmarks.tables import Columns, Rows
+from benchmarks.tools.tables import Columns, Rows
 
 COLUMNS: Columns = {
     "PyTorch, ms": ("torch", "{:.2f}"),

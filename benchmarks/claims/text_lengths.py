@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, facts, need, told
 from benchmarks.claims.text_plans import ENGINES as TITLES
-from benchmarks.tables import Columns, Rows
+from benchmarks.tools.tables import Columns, Rows
 from textclf.model import Engine
 
 ENGINES: tuple[Engine, ...] = ("onnx", "int8")

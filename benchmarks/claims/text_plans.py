@@ -18,7 +18,7 @@ from benchmarks.claims.claim import (
     need,
     told,
 )
-from benchmarks.tables import Columns, Rows
+from benchmarks.tools.tables import Columns, Rows
 
 ENGINES = {"onnx": "ONNX Runtime, float32", "int8": "ONNX Runtime, int8", "torch": "PyTorch"}
 LINEAR = "TF-IDF and a linear model"

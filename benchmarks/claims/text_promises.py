@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, told
-from benchmarks.tables import Columns, Rows
+from benchmarks.tools.tables import Columns, Rows
 
 COLUMNS: Columns = {
     "agreement of ranks": ("rank", "{:.2f}"),

@@ -20,7 +20,7 @@ from benchmarks.claims.claim import (
     of_rows,
     told,
 )
-from benchmarks.tables import Columns, Rows, plainly, several
+from benchmarks.tools.tables import Columns, Rows, plainly, several
 
 COLUMNS: Columns = {
     **plainly("accuracy"),

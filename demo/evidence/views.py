@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.claims import Claim
-from benchmarks.tables import cells
+from benchmarks.tools.tables import cells
 
 
 def claim(found: Claim) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.all import All, Check, arguments, run, some, source, training_hours
 from benchmarks.claims import RESULTS, gather
+from benchmarks.tools.all import All, Check, arguments, run, some, source, training_hours
 from classifiers import CompactCNN
 from training.loop import RunError
 
@@ -55,7 +55,7 @@ def test_full_runs_every_command_once_and_names_those_that_failed(monkeypatch: p
     with pytest.raises(RunError, match="these failed: -m benchmarks.robustness --data mnist$"):
         run(All(full=True, only="*_mnist"))
     assert ran == list(dict.fromkeys(ran))
-    assert ran[-2:] == ["-m benchmarks.readme", "-m benchmarks.screenshots"]
+    assert ran[-2:] == ["-m benchmarks.tools.readme", "-m benchmarks.tools.screenshots"]
     assert "-m benchmarks.pose_search --data mnist" in ran
 
 

@@ -18,7 +18,7 @@ import tyro
 
 import training.command
 from benchmarks.claims import KINDS, RESULTS, Claim, ClaimError, gather, read, read_model
-from benchmarks.tables import cell, cells, table
+from benchmarks.tools.tables import cell, cells, table
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(RESULTS.glob("*.json"))

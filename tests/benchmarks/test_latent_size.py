@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.latent_size import beside, latents_needed, paired_bootstrap
-from benchmarks.tables import Rows
+from benchmarks.tools.tables import Rows
 from training.loop import RunError
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import voxel_orientation
 from benchmarks.claims import read
-from benchmarks.tables import joined, several
+from benchmarks.tools.tables import joined, several
 from benchmarks.voxel_orientation import VoxelOrientation
 from training.loop import RunError
 

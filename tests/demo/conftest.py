@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.serving import serving
+from benchmarks.tools.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(

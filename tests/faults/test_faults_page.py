@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_weights import MODEL, SOLID, TINY_CNN, TINY_TEXT, front, write_weights
 
-from benchmarks.serving import Server, serving
+from benchmarks.tools.serving import Server, serving
 from demo.classify import scene as verdict
 from demo.classify import tab as classify
 from demo.classify import views as views_classify

@@ -19,7 +19,7 @@ import pytest
 from disks import Disk
 from tiny_weights import MODEL, TINY_TEXT, write_weights
 
-from benchmarks.serving import Server, serving
+from benchmarks.tools.serving import Server, serving
 from demo.server import connections, turns
 
 API = "gradio_api/"

@@ -22,7 +22,7 @@ from browsing import PATIENCE
 from tiny_weights import MODEL, SOLID, TINY_CNN, TINY_TEXT
 
 import demo.models.registry
-from benchmarks.serving import ROOT, serving
+from benchmarks.tools.serving import ROOT, serving
 from demo import __version__
 from demo.models.registry import Loaded, Models
 from demo.server.serve import HEADERS

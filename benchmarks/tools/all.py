@@ -1,7 +1,7 @@
 """Every claim again: quickly from the shipped weights, or in full from scratch (text models: as they are shipped).
 
-    python -m benchmarks.all --quick    # minutes: shipped models on part of their test data, recorded against found
-    python -m benchmarks.all --full     # days: every command behind the README, resumable, then its tables
+    python -m benchmarks.tools.all --quick   # minutes: shipped models on part of their test data, recorded and found
+    python -m benchmarks.tools.all --full     # days: every command behind the README, resumable, then its tables
 
 Data sets come from the Hub by name, or from the files of ``--data`` (``mnist.npz``, ``agnews.csv.gz``, ...).
 """
@@ -26,8 +26,8 @@ from affinevae.evaluate import TEST_SEED, encode_all
 from affinevae.groups import get_group
 from affinevae.turned import turn_all
 from benchmarks.claims import Claim
-from benchmarks.readme import ROOT, every_claim
-from benchmarks.tables import markdown, plainly
+from benchmarks.tools.readme import ROOT, every_claim
+from benchmarks.tools.tables import markdown, plainly
 from classifiers import CompactCNN
 from classifiers.data import load as load_pictures
 from classifiers.evaluate import accuracy as picture_accuracy
@@ -205,7 +205,7 @@ def full(options: All) -> None:
     sys.stderr.write(
         f"{len(claims)} commands; training took {hours:.1f} processor hours when it was measured\n"
     )
-    drawn = [[sys.executable, "-m", f"benchmarks.{name}"] for name in ("readme", "screenshots")]
+    drawn = [[sys.executable, "-m", f"benchmarks.tools.{name}"] for name in ("readme", "screenshots")]
     failed = []
     for words in [*(arguments(claim, options.data) for claim in claims.values()), *drawn]:
         sys.stderr.write(f"\n{shlex.join(words)}\n")

@@ -1,6 +1,6 @@
 """Take the pictures of the page that the README shows: every tab, on a desktop and on a phone.
 
-python -m benchmarks.screenshots
+python -m benchmarks.tools.screenshots
 
 Needs a Chromium or Chrome. Starts the page itself, with the shipped weights and on the loopback only.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.serving import ROOT, serving
+from benchmarks.tools.serving import ROOT, serving
 from training.command import command
 
 PATIENCE = 60_000  # milliseconds

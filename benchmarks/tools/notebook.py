@@ -1,6 +1,6 @@
 """The tutorial as a notebook for Jupyter and Colab, from the same source.
 
-python -m benchmarks.notebook
+python -m benchmarks.tools.notebook
 
 A test holds the two equal, and runs what the tutorial shows.
 """
@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
 NOTEBOOK = TUTORIAL.with_suffix(".ipynb")
 FENCE = re.compile(r"^```(python|bash)\n(.*?)^```\n?", re.MULTILINE | re.DOTALL)
 START = """# In Colab, first: !git clone THIS_REPOSITORY page && pip install -q -e "page[train]"; then restart it.

@@ -1,6 +1,6 @@
 """Fill the README's one table, ``docs/`` and the page's plots of networks from ``benchmarks/results``.
 
-python -m benchmarks.readme
+python -m benchmarks.tools.readme
 
 A test holds them equal.
 """
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.claims import RESULTS, Claim, gather
-from benchmarks.tables import table
+from benchmarks.tools.tables import table
 from weights.checkpoint import METRICS, read_json, to_json
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SUMMARY = Path(__file__).with_name("summary.md")
 WIDTH = 120
 BLOCK = re.compile(r"(<!-- (summary|table|result)(?:: (.+?))? -->\n).*?(<!-- end -->)", re.DOTALL)
