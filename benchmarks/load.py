@@ -2,11 +2,14 @@
 
     python -m benchmarks.load
     python -m benchmarks.load --requests 10000
+    python -m benchmarks.load --hostile
 
 Starts the page in a process of its own and visits it over HTTP on the loopback, as programs do through its endpoints:
 visitors take pictures and a chair apart, steer, draw random shapes, and classify a picture and a text, with a pause for
 thought after each answer. With ``--requests`` it asks that often without pauses, after a warm-up, and compares the
-server's memory before and after; every 20 requests are another visitor.
+server's memory before and after; every 20 requests are another visitor. With ``--hostile`` the most visitors come
+once more while as many others do harm (``benchmarks/hostile.py``): what is asked is that the kind ones have no error
+and 95 % of their answers within 1.5 seconds, and that the page stays within the bounds that ``/healthz`` names.
 """
 
 from __future__ import annotations
@@ -14,10 +17,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import multiprocessing
 import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +34,7 @@ import numpy as np
 import psutil
 from PIL import Image, ImageDraw
 
+from benchmarks import hostile
 from benchmarks.claims.load import COLUMNS
 from benchmarks.tools.serving import ROOT, Server, serving
 from benchmarks.tools.tables import Rows, markdown, plainly, write
@@ -45,6 +52,7 @@ VISIT = 20  # requests of one visitor in the memory mode
 WARM_UP = 3000  # requests before that: 150 visitors, since the page keeps what 128 had, whoever they were
 EARLY = 1000  # of these
 WORKERS = 8  # who ask at once there
+SWIFT = 1.5  # seconds within which 95 % of the answers should come among visitors who do harm
 REST = 70.0  # seconds: the server gives memory back every minute
 
 
@@ -57,6 +65,8 @@ class Load:
         seconds: of each round.
         think: seconds between an answer and the next question, on average.
         requests: instead of rounds, so many requests without pauses after a warm-up, to see whether memory grows.
+        hostile: instead of rounds, one among visitors who do harm.
+        foes: how many of these.
         output: results; those of the memory mode are kept beside the others.
     """
 
@@ -64,6 +74,8 @@ class Load:
     seconds: float = 20.0
     think: float = 4.0
     requests: int = 0
+    hostile: bool = False
+    foes: int = 64
     output: Path = Path("benchmarks/results/load.json")
 
 
@@ -193,16 +205,26 @@ async def visit(visitor: Visitor, log: Log, think: float, until: float) -> None:
 # Rounds ---------------------------------------------------------------------------------------------------------------
 
 
-def client(server: Server) -> httpx.AsyncClient:
+def client(server: Server, address: str | None = None) -> httpx.AsyncClient:
+    """Connections to the page, from an address of the loopback if one is given."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    return httpx.AsyncClient(base_url=server.url, timeout=PATIENCE, limits=limits, trust_env=False)
+    transport = httpx.AsyncHTTPTransport(local_address=address, limits=limits)
+    return httpx.AsyncClient(base_url=server.url, timeout=PATIENCE, transport=transport, trust_env=False)
 
 
-async def rush(server: Server, visitors: int, seconds: float, think: float) -> Log:
-    """So many visitors for so many seconds; answers that are under way then are waited for."""
+async def rush(server: Server, visitors: int, seconds: float, think: float, homes: int = 0) -> Log:
+    """So many visitors for so many seconds; answers that are under way then are waited for.
+
+    The first ``homes`` of them each have an address of their own, the others one together, as a class has.
+    """
     log, until = Log(), time.perf_counter() + seconds
-    async with client(server) as http:
-        people = [Visitor(http, seed) for seed in range(visitors)]
+    async with AsyncExitStack() as stack:
+        together = await stack.enter_async_context(client(server))
+        own = [
+            await stack.enter_async_context(client(server, f"127.0.1.{number}"))
+            for number in range(1, homes + 1)
+        ]
+        people = [Visitor(http, seed) for seed, http in enumerate(own + [together] * (visitors - homes))]
         await asyncio.gather(*(visit(person, log, think, until) for person in people))
     return log
 
@@ -243,6 +265,39 @@ def rounds(server: Server, options: Load) -> dict[str, Any]:
     return found
 
 
+def siege(server: Server, options: Load) -> dict[str, Any]:
+    """The most visitors, half of them behind one address, among ``foes`` who do harm for the same seconds."""
+    if not hostile.can_come_from_elsewhere():
+        raise ValueError("this system's loopback has one address only: run it on Linux")
+    asyncio.run(ask_often(server, 2 * VISIT))
+    visitors = max(options.visitors)
+
+    async def all_at_once() -> tuple[Log, dict[str, Any], dict[str, Any]]:
+        until = time.perf_counter() + options.seconds
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
+            foes = asyncio.get_running_loop().run_in_executor(
+                elsewhere, hostile.harm, server.url, options.foes, options.seconds, IMAGES, TEXTS
+            )
+            return await asyncio.gather(
+                rush(server, visitors, options.seconds, options.think, visitors // 2),
+                hostile.watch(server, until),
+                foes,
+            )
+
+    log, watched, answered = asyncio.run(all_at_once())
+    rows = log.rows()
+    markdown({f"{visitors} among {options.foes}: {name}": row for name, row in rows.items()}, COLUMNS)
+    most, bounds = watched["most"], watched["bounds"]
+    table = {name: {"most": used, "bound": bounds.get(name)} for name, used in most.items()}
+    markdown(table, plainly("most", "bound", form="{:,.0f}"))
+    kept = rows["all"]["errors"] == 0 and rows["all"].get("p95", PATIENCE) < SWIFT
+    kept = kept and not watched["healthz"]["exceeded"] and not watched["healthz"]["failed"]
+    return {
+        "visitors": visitors, "foes": options.foes, "seconds": options.seconds, "think": options.think,
+        "actions": rows, **watched, "foes_were_answered": answered, "promise_kept": kept,
+    }  # fmt: skip
+
+
 def at_rest(server: Server) -> float:
     """Resident megabytes once the server has given back what its last answers took."""
     time.sleep(REST)
@@ -274,6 +329,8 @@ def run(options: Load) -> None:
     with TemporaryDirectory() as folder, serving(Path(folder) / "log.txt", ready=True) as server:
         if options.requests:
             kept["growth"] = {**facts, **growth(server, options.requests)}
+        elif options.hostile:
+            kept["hostile"] = {**facts, **siege(server, options)}
         else:
             asked = {"seconds": options.seconds, "think": options.think}
             kept |= {**facts, **asked, "visitors": rounds(server, options)}
@@ -281,4 +338,4 @@ def run(options: Load) -> None:
 
 
 if __name__ == "__main__":
-    command(Load, run)
+    command(Load, run, flags=True)

@@ -7,33 +7,51 @@ answers under way. Nothing in it is a visitor's own: the page asks no names, and
 from __future__ import annotations
 
 import gzip
+import time
+from collections import Counter
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from demo.server.gate import CROWD, Refused
+from demo.server.visitors import address_of
+
 # What of a request Gradio writes into the page: where it seems to be from outside.
 ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
 # Kept at once: there is one, or a few behind a proxy; a visitor who makes some up only costs the oldest.
-ADDRESSES = 16
-OWN = (b"deep_link", b"all_endpoints")  # of a query: Gradio's own parameters, which change the page
+ADDRESSES = 4 * 16
+# What tells all of the page, 0.1 s of work each time that it is made.
+PAGES = ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json")
+NEW, WHILE = 60, 60.0  # pages that are made anew for one visitor, and seconds in which so many are
+OWN = (b"deep_link", b"all_endpoints", b"page=")  # of a query: Gradio's own parameters, which change the page
 
 Address = tuple[str, ...]
 Rendered = tuple[Message, bytes]  # start of the answer, and its body in gzip
 
 
 class FrontPage:
-    """ASGI middleware: answers GET / with what the application answered first under the same address."""
+    """ASGI middleware: answers GET of ``PAGES`` with what the application answered first under the same address."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.kept: dict[Address, Rendered] = {}
+        self.made: Counter[str] = Counter()  # for whom, lately
+        self.since = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not _is_front_page(scope):
+        if (
+            scope["type"] != "http"
+            or scope["path"].rstrip("/") not in _PATHS
+            or scope["method"] not in ("GET", "HEAD")
+        ):
+            return await self.app(scope, receive, send)
+        if not _is_kept(scope):
+            self._count(scope)
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        address = (scope["scheme"], *(headers.get(name, "") for name in ADDRESS))
+        address = (scope["path"], scope["scheme"], *(headers.get(name, "") for name in ADDRESS))
         if address not in self.kept:
+            self._count(scope)
             start, body = await _answer(self.app, scope, receive)
             if start["status"] != 200:
                 await send(start)
@@ -45,10 +63,22 @@ class FrontPage:
         self.kept[address] = self.kept.pop(address)  # the last now: invented addresses drive out each other
         await _send(*self.kept[address], "gzip" in headers.get("accept-encoding", ""), send)
 
+    def _count(self, scope: Scope) -> None:
+        """Whoever makes up hosts, each of which the page is made for, is refused after ``NEW`` of them."""
+        if (now := time.monotonic()) - self.since > WHILE:
+            self.made.clear()
+            self.since = now
+        visitor = address_of(scope)
+        if self.made[visitor] >= NEW:
+            raise Refused(429, CROWD)
+        self.made[visitor] += 1
 
-def _is_front_page(scope: Scope) -> bool:
-    asked = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/"
-    return asked and not any(name in scope["query_string"] for name in OWN)
+
+_PATHS = tuple(path.rstrip("/") for path in PAGES)
+
+
+def _is_kept(scope: Scope) -> bool:
+    return scope["method"] == "GET" and not any(name in scope["query_string"] for name in OWN)
 
 
 async def _answer(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:

@@ -8,7 +8,7 @@ had the least time lately, in it of such a session; and a question that nobody l
 from __future__ import annotations
 
 import asyncio
-import random
+import os
 import time
 import uuid
 from collections import Counter, OrderedDict, defaultdict
@@ -34,7 +34,13 @@ NAME = 64  # characters of a session's name; Gradio's own have 11 or 32
 # that is starved of its processor takes ten of them to open its stream.
 ABANDONED = 30
 FADING = 0.93  # of the time that somebody had, each second
-LONG = ("text-table", "meshes")  # lanes whose work may take long: an address never has all of one
+LONG = (
+    "text-table",
+    "meshes",
+    "yourown-open",
+)  # lanes whose work may take long: an address never has all of one
+# Answers at work, those of long lanes besides: who waits has a turn, who is one of fifty threads on two cores has none.
+AT_WORK = max(6, 2 * (os.cpu_count() or 1))
 
 BUSY = "The page has too many questions to answer at present: try again in a minute."
 MANY = "You have many questions open: wait for their answers, and ask again."
@@ -225,19 +231,20 @@ class Turns(Queue):
         """The next question of any lane that has room; no function of the page takes several at once."""
         if not self.changed:
             return None
-        lanes = list(self.event_queue_per_concurrency_id)
-        for lane in random.sample(lanes, len(lanes)):
-            queue = self.event_queue_per_concurrency_id[lane]
-            if queue.queue and _has_room(queue) and (event := self._next(queue)) is not None:
-                queue.queue.remove(event)
-                return [event], False, lane
-        self.changed = False
-        return None
-
-    def _next(self, lane: EventQueue) -> Event | None:
         busy = {address for _, address in self.running}
-        ready = [event for event in lane.queue if self._may_start(event, lane, busy)]
-        return min(ready, key=self._account, default=None)
+        full = sum(count for (lane, _), count in self.running.items() if lane not in LONG) >= AT_WORK
+        lanes = [
+            lane
+            for name, lane in self.event_queue_per_concurrency_id.items()
+            if lane.queue and _has_room(lane) and (name in LONG or not full)
+        ]
+        ready = (event for lane in lanes for event in lane.queue if self._may_start(event, lane, busy))
+        event = min(ready, key=self._account, default=None)
+        if event is None:
+            self.changed = False
+            return None
+        self.event_queue_per_concurrency_id[event.concurrency_id].queue.remove(event)
+        return [event], False, event.concurrency_id
 
     def _may_start(self, event: Event, lane: EventQueue, busy: set[str]) -> bool:
         """Not without a listener, unless its address has nothing else under way: the stream is opened by and by."""
@@ -250,9 +257,10 @@ class Turns(Queue):
             or self.running[lane.concurrency_id, address] < limit - 1
         )  # fmt: skip
 
-    def _account(self, event: Event) -> tuple[bool, float, float]:
-        heard = self.listeners[event.session_hash] > 0
-        return not heard, self.spent[self.asked.get(event.session_hash, "")], self.spent[event.session_hash]
+    def _account(self, event: Event) -> tuple[bool, float, float, float]:
+        session = event.session_hash
+        address = self.asked.get(session, "")
+        return not self.listeners[session], self.spent[address], self.spent[session], event.enqueue_time
 
     async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: Any) -> None:
         (event,), started = events, time.monotonic()
