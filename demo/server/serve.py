@@ -136,7 +136,13 @@ class Health:
             "ready": self.warmed.is_set(),
         }
         used, bounds = ({name: load[which] for name, load in loads.items()} for which in (0, 1))
-        refused = {str(status): count for status, count in self.house.refused.items()} if self.house else {}
+        refused: dict[str, int] = {}
+        if self.house is not None:
+            turns, files = self.house.turns, self.house.disk
+            refused = {f"HTTP {status}": count for status, count in self.house.refused.items()}
+            refused |= {"questions": turns.refused, "abandoned": turns.abandoned, "files": files.refused}
+        if self.connections is not None:
+            refused["connections"] = self.connections.refused
         strain = {"exceeded": exceeded, "used": used, "bounds": bounds, "refused": refused}
         return JSONResponse(state | {"models": self.models.loaded()} | strain)
 

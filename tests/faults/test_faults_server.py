@@ -89,7 +89,7 @@ def multipart(
 
 
 def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def uploads(page: Server) -> Path:
@@ -255,7 +255,7 @@ def test_an_upload_that_goes_wrong_leaves_nothing(name: str, page: Server, http_
 
 
 def test_an_aborted_upload_leaves_nothing(page: Server, http_client: httpx.Client) -> None:
-    before = files(uploads(page))
+    before, used = files(uploads(page)), health(page)["used"]["disk_mb"]
     address = urlsplit(page.url)
     for _ in range(5):
         with socket.create_connection((address.hostname, address.port), timeout=10) as line:
@@ -264,7 +264,7 @@ def test_an_aborted_upload_leaves_nothing(page: Server, http_client: httpx.Clien
             line.sendall(multipart(b"x" * 200_000, end=False)["content"])
             time.sleep(0.2)
     assert eventually(lambda: files(uploads(page)) == before)
-    assert eventually(lambda: health(page)["used"]["disk_mb"] < 1)
+    assert eventually(lambda: health(page)["used"]["disk_mb"] <= used)
 
 
 def test_a_call_leaves_its_file_and_nothing_else(page: Server, http_client: httpx.Client) -> None:

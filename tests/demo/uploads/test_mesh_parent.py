@@ -270,3 +270,14 @@ def test_the_server_ends_with_the_page(number: signal.Signals | None) -> None:
     page.wait(PATIENCE)
     state = Path(f"/proc/{server}/stat")
     assert eventually(lambda: not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+@forking
+def test_many_who_wait_while_the_parser_is_killed_again_and_again_are_all_read(parent: Parent) -> None:
+    assert read(parent)
+    with ThreadPoolExecutor(9) as pool:
+        waiting = [pool.submit(read, parent) for _ in range(9)]
+        for _ in range(2):
+            os.kill(pid_of(parent), signal.SIGKILL)
+            time.sleep(0.3)
+        assert all(future.result() for future in waiting)

@@ -1,0 +1,288 @@
+"""What is kept of visitors and on the disk, and whose turn it is: bounded, fair, and the active are spared."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+import torch
+from PIL import Image
+
+from demo.server import disk, log, turns
+from demo.server.connections import Connections
+from demo.server.disk import Disk
+from demo.server.gate import Refused, Slots, _meaning, is_foreign
+from demo.server.turns import Turns
+from demo.server.visitors import ADDRESS, Visitors, shortened, size_of
+
+
+@pytest.fixture
+def page() -> gr.Blocks:
+    with gr.Blocks() as found:
+        gr.State(None)
+        gr.Textbox()
+    return found
+
+
+def store(found: Visitors, page: gr.Blocks, session: str, address: str, size: int) -> None:
+    token = ADDRESS.set(address)
+    key = next(key for key, block in page.blocks.items() if isinstance(block, gr.State))
+    found[session][key] = b"x" * size
+    ADDRESS.reset(token)
+
+
+def test_an_address_is_what_nobody_can_make_up() -> None:
+    assert shortened("::ffff:10.0.0.1") == shortened("10.0.0.1") == "10.0.0.1"
+    assert shortened("2001:db8::1") == shortened("2001:db8::ffff:2") != shortened("2001:db8:0:1::1")
+
+
+def test_sizes_are_those_of_what_is_large() -> None:
+    assert size_of(torch.zeros(1000)) == 4000
+    assert size_of(Image.new("RGB", (100, 50))) == 15_000
+    assert size_of({"a": ["x" * 5000]}) > 5000
+    assert size_of(SimpleNamespace()) < 1000
+
+
+def test_who_stores_nothing_is_not_kept(page: gr.Blocks) -> None:
+    found = Visitors(page)
+    for number in range(1000):
+        found[f"made up {number}"].blocks_config.blocks[1] = None
+    assert not found.session_data
+    assert found["two at once"] is not found["another"]
+
+
+def test_two_questions_at_once_of_a_new_visitor_mean_one_session(page: gr.Blocks) -> None:
+    found = Visitors(page)
+    first, second = found["a"], found["a"]
+    assert first is second
+
+
+def test_a_crowd_of_one_address_drives_out_its_own(page: gr.Blocks) -> None:
+    found = Visitors(page, most=10_000, each=5_000)
+    store(found, page, "kind", "home", 1_000)
+    for number in range(50):
+        store(found, page, f"made up {number}", "foe", 1_000)
+    assert "kind" in found.session_data
+    assert found.size <= 10_000
+
+
+def test_of_one_address_those_who_are_here_stay(page: gr.Blocks) -> None:
+    found = Visitors(page, lambda name: name == "here", sessions=3)
+    for name in ("here", "gone", "later", "last"):
+        store(found, page, name, "school", 10)
+    assert set(found.session_data) == {"here", "later", "last"}
+
+
+def test_one_who_keeps_too_much_keeps_nothing(page: gr.Blocks) -> None:
+    found = Visitors(page, each=5_000)
+    store(found, page, "greedy", "home", 6_000)
+    assert not found.session_data
+    assert found.size == 0
+
+
+# The disk -------------------------------------------------------------------------------------------------------------
+
+
+def write(folder: Path, name: str, size: int) -> str:
+    path = folder / name / "file"
+    path.parent.mkdir()
+    path.write_bytes(bytes(size))
+    return str(path)
+
+
+def test_old_files_of_whoever_has_most_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[str] = []
+    found = Disk(tmp_path, forgotten.append, most=100_000)
+    kind = write(tmp_path, "kind", 20_000)
+    foe = [write(tmp_path, f"foe{n}", 25_000) for n in range(2)]
+    found.add(kind, "home")
+    for path in foe:
+        found.add(path, "foe")
+    assert found.refusal("foe", 40_000) == disk.MANY  # all young
+    assert found.refusal("other", 20_000) is None
+    monkeypatch.setattr(disk, "YOUNG", -1.0)
+    assert found.refusal("other", 40_000) is None
+    assert forgotten == foe[:1]
+    assert Path(kind).exists()
+    assert not Path(foe[0]).parent.exists()
+
+
+def test_a_full_disk_is_seen_before_a_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = SimpleNamespace(free=1_000_000, total=10_000_000)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: full)
+    assert Disk(tmp_path).refusal("a", 900_000) == disk.FULL
+    assert Disk(tmp_path).refusal("a", 100_000) is None
+    assert _meaning(OSError(errno.ENOSPC, "full")).status == 507
+
+
+def test_what_is_old_is_swept_whoever_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Disk(tmp_path)
+    known, litter = write(tmp_path, "known", 10), write(tmp_path, "litter", 10)
+    found.add(known, "a")
+    found.sweep()
+    assert Path(known).exists()
+    monkeypatch.setattr(disk, "AGE", -10.0)
+    found.sweep()
+    assert not Path(known).exists()
+    assert not Path(litter).exists()
+
+
+# Turns ----------------------------------------------------------------------------------------------------------------
+
+
+class Waiting:
+    """A queue with questions of sessions, to ask whose turn it is."""
+
+    def __init__(self) -> None:
+        with gr.Blocks() as page:
+            gr.Button().click(lambda: None)
+        page.queue()
+        self.turns = Turns(page)
+        (self.fn,) = page.fns.values()
+
+    async def push(self, session: str, address: str) -> Any:
+        request = SimpleNamespace(scope={"client": (address, 1)}, headers={})
+        body = SimpleNamespace(
+            fn_index=self.fn._id,
+            data=[],
+            session_hash=session,
+            event_id=None,
+            request=request,
+            trigger_id=None,
+        )
+        return await self.turns.push(body, request, None)
+
+    def next(self) -> str:
+        found = self.turns.get_events()
+        return found[0][0].session_hash if found else ""
+
+
+def test_whoever_listens_is_first_and_then_who_had_least() -> None:
+    async def ask() -> list[str]:
+        queue = Waiting()
+        for session, address in (("u", "10.0.0.1"), ("a", "10.0.0.2"), ("b", "10.0.0.3"), ("c", "10.0.0.3")):
+            await queue.push(session, address)
+        queue.turns.spent["10.0.0.2"] = 5.0
+        queue.turns.spent["c"] = 1.0
+        for session in "abc":
+            queue.turns.listeners[session] += 1
+        queue.turns.event_queue_per_concurrency_id[queue.fn.concurrency_id].concurrency_limit = None
+        return [queue.next() for _ in range(4)]
+
+    assert asyncio.run(ask()) == ["b", "c", "a", "u"]
+
+
+def test_a_full_queue_lets_go_of_what_nobody_listens_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "EACH", 10)
+
+    async def ask() -> tuple[list[bool], bool, bool]:
+        queue = Waiting()
+        unread = [(await queue.push(f"u{n}", "10.0.0.1"))[0] for n in range(30)]
+        for name in queue.turns.asked:
+            queue.turns.listeners[name] += 1
+        late = (await queue.push("late", "10.0.0.1"))[0]
+        return unread, late, (await queue.push("else", "10.0.0.2"))[0]
+
+    unread, late, elsewhere = asyncio.run(ask())
+    assert all(unread)
+    assert not late
+    assert elsewhere
+
+
+def test_what_nobody_listens_for_ends() -> None:
+    async def ask() -> tuple[int, int, bool]:
+        queue = Waiting()
+        await queue.push("gone", "10.0.0.1")
+        await queue.push("here", "10.0.0.1")
+        with queue.turns.listening("here"):
+            for _ in range(turns.ABANDONED + 1):
+                await queue.turns.tidy()
+            return len(queue.turns), queue.turns.abandoned, "gone" in queue.turns.dropped
+
+    assert asyncio.run(ask()) == (1, 1, True)
+
+
+def test_component_calls_take_turns_and_have_a_bound() -> None:
+    async def ask() -> list[str]:
+        spent = turns.defaultdict(float, foe=3.0)
+        slots, order = Slots(1, 3, spent), list[str]()
+
+        async def call(address: str, name: str) -> None:
+            async with slots.turn(address):
+                order.append(name)
+                await asyncio.sleep(0)
+
+        everyone = [asyncio.create_task(call("foe", f"foe{n}")) for n in range(3)]
+        everyone.append(asyncio.create_task(call("kind", "kind")))
+        await asyncio.sleep(0)
+        with pytest.raises(Refused):
+            await call("foe", "one too many")
+        await asyncio.gather(*everyone)
+        assert slots.free == 1
+        return order
+
+    assert asyncio.run(ask()) == ["foe0", "kind", "foe1", "foe2"]
+
+
+# Connections, origins, the log ----------------------------------------------------------------------------------------
+
+
+def connection(address: str, silent: bool = True) -> Any:
+    aborted: list[bool] = []
+    transport = SimpleNamespace(abort=lambda: aborted.append(True))
+    found = SimpleNamespace(client=(address, 1), is_silent=silent, transport=transport, aborted=aborted)
+    return type("Line", (), {**vars(found), "__hash__": object.__hash__})()
+
+
+def test_silent_connections_make_room_and_busy_ones_do_not() -> None:
+    doors = Connections(most=10, each=3)
+    silent = [connection("10.0.0.1") for _ in range(3)]
+    assert all(doors.enter(line) for line in silent)
+    assert doors.enter(connection("10.0.0.1", silent=False))
+    assert [bool(line.aborted) for line in silent] == [True, False, False]
+    assert doors.enter(connection("10.0.0.2"))
+    busy = Connections(most=10, each=2)
+    assert all(busy.enter(connection("10.0.0.1", silent=False)) for _ in range(2))
+    late = connection("10.0.0.1", silent=False)
+    assert not busy.enter(late)
+    assert late.aborted
+    assert len(busy.open) == 2
+
+
+def test_a_trusted_proxy_brings_as_many_as_there_is_room_for() -> None:
+    doors = Connections(most=10, each=3, proxies=("10.0.0.1",))
+    assert all(doors.enter(connection("10.0.0.1", silent=False)) for _ in range(10))
+
+
+@pytest.mark.parametrize(
+    ("headers", "foreign"),
+    [
+        ({}, False),
+        ({"host": "page.org", "origin": "https://page.org"}, False),
+        ({"host": "page.org", "origin": "https://page.org:8443"}, True),
+        ({"host": "127.0.0.1:7860", "origin": "https://page.org", "x-forwarded-host": "page.org"}, False),
+        ({"host": "127.0.0.1:7860", "origin": "https://page.org", "sec-fetch-site": "same-origin"}, False),
+        ({"host": "page.org", "origin": "https://page.org", "sec-fetch-site": "cross-site"}, True),
+        ({"host": "localhost:7860", "origin": "http://localhost:9000", "sec-fetch-site": "same-site"}, True),
+        ({"host": "localhost:7860", "origin": "null"}, True),
+    ],
+)
+def test_who_is_foreign(headers: dict[str, str], foreign: bool) -> None:
+    assert is_foreign(headers, {}) == foreign  # type: ignore[arg-type]
+
+
+def test_the_log_says_a_thing_once(caplog: pytest.LogCaptureFixture) -> None:
+    logger, once = log.logging.getLogger("said.once"), log.Once()
+    logger.addFilter(once)
+    for number in range(500):
+        logger.error("lost %s", number)
+    logger.error("something else")
+    assert [record.getMessage() for record in caplog.records] == ["lost 0", "something else"]
+    once.last = {kind: (-100.0, count) for kind, (_, count) in once.last.items()}
+    logger.error("lost %s", 500)
+    assert "499 times since" in caplog.records[-1].getMessage()
