@@ -8,7 +8,7 @@ Starts the page in a process of its own and visits it over HTTP on the loopback,
 visitors take pictures and a chair apart, steer, draw random shapes, and classify a picture and a text, with a pause for
 thought after each answer. With ``--requests`` it asks that often without pauses, after a warm-up, and compares the
 server's memory before and after; every 20 requests are another visitor. With ``--hostile`` the most visitors come
-once more while as many others do harm (``benchmarks/hostile.py``): what is asked is that the kind ones have no error
+once more while as many others do harm (``benchmarks/tools/hostile.py``): it asks that the kind ones have no error
 and 95 % of their answers within 1.5 seconds, and that the page stays within the bounds that ``/healthz`` names.
 """
 
@@ -34,8 +34,8 @@ import numpy as np
 import psutil
 from PIL import Image, ImageDraw
 
-from benchmarks import hostile
 from benchmarks.claims.load import COLUMNS
+from benchmarks.tools import hostile
 from benchmarks.tools.serving import ROOT, Server, serving
 from benchmarks.tools.tables import Rows, markdown, plainly, write
 from training.command import command

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
-from benchmarks.serving import Server
+from benchmarks.tools.serving import Server
 
 ADDRESSES = tuple(f"127.0.0.{number}" for number in range(11, 15))
 API = "gradio_api/"
