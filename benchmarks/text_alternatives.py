@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.claims.text_alternatives import COLUMNS
+from benchmarks.claims.text_alternatives import COLUMNS, Way
 from benchmarks.text_latency import short_name
 from benchmarks.tools.tables import Rows, markdown, write
 from textclf.encoder import backbone_folder, from_backbone
 from textclf.engine import Run
 from textclf.linear import linear_models
-from textclf.model import TextClassifier
+from textclf.model import Engine, TextClassifier
 from textclf.tokens import Tokens, batch
 from training.command import command
 from training.measure import commit, compare, machine
@@ -135,38 +135,41 @@ def probe(data: TextData, embed: Embed) -> Predict:
     return lambda texts: torch.as_tensor(best.predict(embed(texts)))
 
 
-def ways(model: TextClassifier, data: TextData, options: TextAlternatives) -> dict[str, Predict]:
+def ways(model: TextClassifier, data: TextData, options: TextAlternatives) -> dict[Way, Predict]:
     """Every way to classify, ours first."""
     longest = model.config.longest
-    found = {plan: plan_predictor(model, model.runner(plan, "onnx", 1), longest) for plan in model.plans}
-    found |= {
-        f"{plan}, int8": plan_predictor(model, model.runner(plan, "int8", 1), longest) for plan in model.plans
+    engines: tuple[Engine, ...] = ("onnx", "int8")
+    found = {
+        Way("plan", plan, engine): plan_predictor(model, model.runner(plan, engine, 1), longest)
+        for engine in engines
+        for plan in model.plans
     }
     full = model.runner("full", "onnx", 1)
-    found |= {
-        f"full, {cut} tokens": plan_predictor(model, full, cut) for cut in options.cuts if cut < longest
-    }
+    for cut in options.cuts:
+        if cut < longest:
+            found[Way("plan", "full", "onnx", cut)] = plan_predictor(model, full, cut)
     for name, linear in linear_models(data).items():
-        found[name] = lambda texts, linear=linear: torch.as_tensor(linear.predict(texts))  # type: ignore[misc]
-    found["frozen embeddings"] = probe(data, mean_pooled(options.backbone, longest))
-    found["static embeddings"] = probe(data, static(options.backbone))
+        found[Way("other", name)] = lambda texts, linear=linear: torch.as_tensor(linear.predict(texts))  # type: ignore[misc]
+    found[Way("other", "frozen embeddings")] = probe(data, mean_pooled(options.backbone, longest))
+    found[Way("other", "static embeddings")] = probe(data, static(options.backbone))
     return found
 
 
-def rows_of(found: dict[str, Predict], test: TextSplit) -> Rows:
+def rows_of(found: dict[Way, Predict], test: TextSplit) -> Rows:
     """Accuracy, how much it is ahead of the plan "balanced" with the standard error of that, and milliseconds."""
-    right = {name: (predict(test.texts) == test.labels).float() for name, predict in found.items()}
+    right = {way: (predict(test.texts) == test.labels).float() for way, predict in found.items()}
     clock = sorted(test.texts, key=len)[:: max(1, len(test) // CLOCK)][:CLOCK]
-    calls = {n: lambda p=p: [p([text]) for text in clock] for n, p in found.items()}  # type: ignore[misc]
+    calls = {w.title: lambda p=p: [p([text]) for text in clock] for w, p in found.items()}  # type: ignore[misc]
     times = compare(calls, rounds=4, repeats=1, warmup=1)
     rows: Rows = {}
-    for name, hits in right.items():
-        ahead = 100 * (hits - right["balanced"])
-        rows[name] = {
+    for way, hits in right.items():
+        ahead = 100 * (hits - right[Way("plan", "balanced", "onnx")])
+        rows[way.title] = {
+            **way._asdict(),
             "accuracy": float(hits.mean()),
             "ahead": float(ahead.mean()),
             "ahead_std_error": float(ahead.std() / len(ahead) ** 0.5),
-            "ms": times[name].median_ms / len(clock),
+            "ms": times[way.title].median_ms / len(clock),
         }
     return rows
 

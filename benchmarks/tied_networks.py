@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import json
 import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,10 @@ from benchmarks.claims.tied_networks import (
     NETWORKS,
     OPTIMIZER,
     SHIPPED,
+    Entry,
     Optimizer,
     compared,
-    network_of,
+    entry,
     twin,
 )
 from benchmarks.tools.tables import Rows, markdown, write
@@ -70,10 +70,10 @@ class TiedNetworks:
 
     Args:
         data: set of labelled images.
-        networks: names, see :mod:`classifiers.networks`; those of the claim if left out. A twin comes before its ties.
-            One that ends in ", from its twin" starts as the nearest to the run of the same seed of its untied form,
-            and is taught by the largest dense network of its family; one that ends in ", shipped" is the model of
-            ``weights/``, and is not trained.
+        networks: names, see :mod:`classifiers.networks`, a twin before its ties; those of the claim if none are named.
+        from_twin: networks that start as the nearest to the run of the same seed of their untied form, and are taught
+            by the largest dense network of their family.
+        shipped: networks whose model in ``weights/`` is measured, and not trained.
         seeds: runs of each.
         epochs: of each; 16 for CIFAR-10 and 8 for Fashion-MNIST if left out.
         optimizer: of each.
@@ -85,6 +85,8 @@ class TiedNetworks:
 
     data: str
     networks: tuple[str, ...] = ()
+    from_twin: tuple[str, ...] = ()
+    shipped: tuple[str, ...] = ()
     seeds: int = 3
     epochs: int | None = None
     optimizer: Optimizer = OPTIMIZER
@@ -94,36 +96,37 @@ class TiedNetworks:
     output: Path | None = None
 
 
-def recipe(options: TiedNetworks, network: str, seed: int, dense: str) -> Train:
+def recipe(options: TiedNetworks, wanted: Entry, seed: int, dense: str) -> Train:
     """One run; its folder says what it is. One that starts from a trained network goes on more gently."""
     name = short_name(options.data)
     epochs = options.epochs or EPOCHS[name]
     loop = LoopConfig(epochs=epochs, batch=64, lr=0.1, weight_decay=5e-4, warmup=700, seed=seed)
-    start = dense_name(network_of(network))
-    kept = "_from-twin" if start == dense else f"_from-twin-taught-by-{dense}"
-    folder = f"{name}-{network.replace(':', '_').replace(FROM_TWIN, kept)}-s{seed}"
-    folder += "" if options.optimizer == OPTIMIZER else f"-{options.optimizer}"
+    start = dense_name(wanted.network)
+    folder = f"{name}-{wanted.network.replace(':', '_')}"
+    if wanted.origin == FROM_TWIN:
+        folder += "_from-twin" if start == dense else f"_from-twin-taught-by-{dense}"
+    folder += f"-s{seed}" if options.optimizer == OPTIMIZER else f"-s{seed}-{options.optimizer}"
     plan = Train(
         options.data,
         options.runs / folder,
-        network_of(network),
+        wanted.network,
         optimizer=options.optimizer,
         measure=False,
         loop=loop,
     )
-    if not network.endswith(FROM_TWIN):
+    if wanted.origin != FROM_TWIN:
         return plan
-    begun, teacher = (str(recipe(options, n, seed, dense).output) for n in (start, dense))
+    begun, teacher = (str(recipe(options, Entry(n), seed, dense).output) for n in (start, dense))
     return replace(plan, start=begun, teacher=teacher, loop=replace(loop, lr=0.03, warmup=100))
 
 
-def measured(options: TiedNetworks, network: str, dense: str) -> list[dict[str, Any]]:
+def measured(options: TiedNetworks, wanted: Entry, dense: str) -> list[dict[str, Any]]:
     """``metrics.json`` of each seed's run, trained and evaluated first if need be (and allowed)."""
-    if network.endswith(SHIPPED):
-        return [shipped(options, network)]
+    if wanted.origin == SHIPPED:
+        return [shipped(options, wanted.network)]
     found = []
     for seed in range(options.seeds):
-        plan = recipe(options, network, seed, dense)
+        plan = recipe(options, wanted, seed, dense)
         if options.train:
             train(plan)
         if not read_metrics(plan.output):
@@ -140,18 +143,18 @@ def shipped(options: TiedNetworks, network: str) -> dict[str, Any]:
     Raises:
         ValueError: there is none.
     """
-    data, wanted = short_name(options.data), network_of(network)
+    data = short_name(options.data)
     for config in sorted(directory().glob("*/config.json")):
         metrics = read_metrics(config.parent)
-        if read_json(config).get("network") == wanted and metrics.get("data") == data:
+        if read_json(config).get("network") == network and metrics.get("data") == data:
             return {**metrics, "folder": config.parent}
-    raise ValueError(f"weights/ holds no {wanted} for {data}")
+    raise ValueError(f"weights/ holds no {network} for {data}")
 
 
-def exported(networks: Iterable[str], config: CompactCNNConfig) -> dict[str, InferenceSession]:
-    """Each network's ONNX form for these pictures and classes, with random weights: time does not depend on them."""
+def exported(rows: Rows, config: CompactCNNConfig) -> dict[str, InferenceSession]:
+    """Each row's network in ONNX form, for these pictures. Weights are random: time does not depend on them."""
     data = config.classes, config.size, config.channels
-    return {name: session(to_onnx(CompactCNN(network_of(name), *data))) for name in networks}
+    return {name: session(to_onnx(CompactCNN(row["network"], *data))) for name, row in rows.items()}
 
 
 def speeds(engines: dict[str, InferenceSession], config: CompactCNNConfig, batch: int) -> dict[str, float]:
@@ -172,12 +175,13 @@ def half_megabytes(folder: Path) -> float:
     return io.BytesIO(safetensors.torch.save(halves)).getbuffer().nbytes / 1e6
 
 
-def row(metrics: list[dict[str, Any]]) -> dict[str, Any]:
+def row(wanted: Entry, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     """One row: every number but times, and the accuracy as people read it."""
     accuracies = [m["test"]["accuracy"] * 100 for m in metrics]
     mean, spread = statistics.fmean(accuracies), statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
     test = metrics[0]["test"]
     return {
+        **wanted._asdict(),
         "accuracy": f"{mean:.2f} ± {spread:.2f} (n = {len(metrics)})"
         if len(metrics) > 1
         else f"{mean:.2f} (n = 1)",
@@ -217,9 +221,9 @@ def front(results: dict[str, Any]) -> dict[str, Any]:
             "accuracy": round(statistics.fmean(r["accuracies"]) / 100, 5),
             "std": round(statistics.stdev(r["accuracies"]) / 100, 5) if len(r["accuracies"]) > 1 else 0.0,
             "n": len(r["accuracies"]),
-            "tied": ":" in name,
+            "tied": entry(r).tied,
             "published": False,
-            "shipped": name.endswith(SHIPPED),
+            "shipped": r["origin"] == SHIPPED,
             "latency_ms": round(r["ms"], 4),
         }
         for name, r in results["rows"].items()
@@ -248,19 +252,23 @@ def run(options: TiedNetworks) -> None:
     name = short_name(options.data)
     output = options.output or Path(f"benchmarks/results/tied_networks_{name}.json")
     recorded = read_json(output) if output.exists() else {"rows": {}}
-    asked = options.networks or NETWORKS[name]
+    asked = [
+        *map(Entry, options.networks),
+        *(Entry(network, FROM_TWIN) for network in options.from_twin),
+        *(Entry(network, SHIPPED) for network in options.shipped),
+    ] or NETWORKS[name]
     sizes: Rows = {
         **recorded["rows"],
-        **{n: {"parameters": parameters(create_network(network_of(n)))} for n in asked},
+        **{e.title: {**e._asdict(), "parameters": parameters(create_network(e.network))} for e in asked},
     }
-    for network in asked:
-        if network.endswith(FROM_TWIN) and (start := dense_name(network_of(network))) not in sizes:
-            raise ValueError(f"{network!r} has nobody to learn from: name {start} before it")
-    every = {n: found for n in asked if (found := measured(options, n, twin(sizes, n)))}
+    for wanted in asked:
+        if wanted.origin == FROM_TWIN and (start := dense_name(wanted.network)) not in sizes:
+            raise ValueError(f"{wanted.title!r} has nobody to learn from: name {start} among the networks")
+    every = {e: found for e in asked if (found := measured(options, e, twin(sizes, e.title)))}
     if not every:
-        raise ValueError(f"{options.runs} holds no finished run of {', '.join(asked)}")
+        raise ValueError(f"{options.runs} holds no finished run of {', '.join(e.title for e in asked)}")
     first = next(iter(every.values()))[0]
-    rows: Rows = {**recorded["rows"], **{network: row(metrics) for network, metrics in every.items()}}
+    rows: Rows = {**recorded["rows"], **{e.title: row(e, metrics) for e, metrics in every.items()}}
     config = CompactCNN.from_pretrained(first["folder"], engine="torch").config
     engines = exported(rows, config)
     rows = timed(rows, {batch: speeds(engines, config, batch) for batch in (1, 64)})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import shlex
 import statistics
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from benchmarks.claims.claim import (
     Axis,
@@ -32,18 +33,56 @@ COLUMNS: Columns = {
     **plainly("CPU s", form="{:.0f}"),
 }
 Optimizer = Literal["muon", "sgd"]
+# Where the weights of a row are from: trained as all others; started as the nearest to the network's untied form,
+# trained with the same seed, and taught by the largest dense network of the family (a dense network so trained has had
+# as many epochs, and the same teacher); or those of ``weights/``, whatever their recipe.
+Origin = Literal["trained", "from its twin", "shipped"]
+TRAINED: Origin = "trained"
+FROM_TWIN: Origin = "from its twin"
+SHIPPED: Origin = "shipped"
+
+
+class Entry(NamedTuple):
+    """Which row it is, as its fields say."""
+
+    network: str
+    origin: Origin = TRAINED
+
+    @property
+    def title(self) -> str:
+        """ "airbench:blueprint", or "airbench:blueprint, shipped"."""
+        return self.network if self.origin == TRAINED else f"{self.network}, {self.origin}"
+
+    @property
+    def tied(self) -> bool:
+        """Whether its kernels share weights."""
+        return ":" in self.network
+
+    @property
+    def untied(self) -> str:
+        """The network of as many channels whose kernels share nothing."""
+        return self.network.partition(":")[0]
+
+    @property
+    def family(self) -> str:
+        """Networks that differ in width and ties."""
+        return self.untied.partition("@")[0]
+
+
+def entry(row: Mapping[str, Any]) -> Entry:
+    """Of a row of results."""
+    return Entry(row["network"], row["origin"])
+
+
 # What is trained on each set unless the command says otherwise: dense twin, tied, and a narrower dense network of as
 # many parameters as the tied one.
-NETWORKS: dict[str, tuple[str, ...]] = {
-    "cifar10": (
-        "resnet9@0.5", "resnet9@0.5:blueprint", "resnet9@0.172", "airbench, shipped", "airbench:decoupled-2, shipped",
-    ),
-    "fashion": ("resnet20", "resnet20:blueprint", "resnet20@0.375"),
-}  # fmt: skip
-# Ends the name of a network that started as the nearest to its untied form, trained with the same seed, and was taught
-# by the largest dense network of the family. A dense network so ended has had as many epochs, and the same teacher.
-FROM_TWIN = ", from its twin"
-SHIPPED = ", shipped"  # ends the name of a network of ``weights/``, whatever its recipe
+NETWORKS: dict[str, list[Entry]] = {
+    "cifar10": [
+        *(Entry(name) for name in ("resnet9@0.5", "resnet9@0.5:blueprint", "resnet9@0.172")),
+        *(Entry(name, SHIPPED) for name in ("airbench", "airbench:decoupled-2")),
+    ],
+    "fashion": [Entry(name) for name in ("resnet20", "resnet20:blueprint", "resnet20@0.375")],
+}
 EPOCHS = {"cifar10": 16, "fashion": 8}
 OPTIMIZER: Optimizer = "sgd"
 OPTIMIZER_TITLES = {"muon": "Muon", "sgd": "SGD"}
@@ -89,12 +128,12 @@ def _plots(rows: Rows, published: list[dict[str, Any]]) -> tuple[Plot, ...]:
     shares = {name: {**row, "share": _share(row["accuracies"])} for name, row in rows.items()}
 
     def series(row: str) -> str:
-        if ":" in row:
+        if entry(rows[row]).tied:
             return TIED
-        return DENSE if network_of(row) == network_of(twin(rows, row)) else NARROW
+        return DENSE if rows[row]["network"] == rows[twin(rows, row)]["network"] else NARROW
 
     def short(row: str) -> str:
-        return _short(row, twin(rows, row))
+        return _short(rows, row)
 
     plots = (("Parameters", PARAMETERS, "parameters"), ("Work", WORK, "macs"), ("Time", TIME, "latency_ms"))
     return tuple(
@@ -132,18 +171,10 @@ def _published(points: list[dict[str, Any]], x: Axis, key: str) -> tuple[Point, 
 
 def twin(rows: Rows, row: str) -> str:
     """The dense network that the others of its family are compared with: its largest, or the row itself."""
-    dense = [name for name in rows if is_dense(name) and _family(name) == _family(row)] or [row]
-    return max(dense, key=lambda name: rows[name]["parameters"])
-
-
-def network_of(row: str) -> str:
-    """``"airbench:blueprint, from its twin"`` -> ``"airbench:blueprint"``."""
-    return row.partition(",")[0]
-
-
-def is_dense(row: str) -> bool:
-    """Whether it is a dense network that was trained as all others are."""
-    return ":" not in row and not row.endswith(FROM_TWIN)
+    family = entry(rows[row]).family
+    entries = {name: entry(found) for name, found in rows.items()}
+    dense = [n for n, e in entries.items() if e.family == family and not e.tied and e.origin != FROM_TWIN]
+    return max(dense or [row], key=lambda name: rows[name]["parameters"])
 
 
 def compared(rows: Rows) -> Rows:
@@ -157,14 +188,13 @@ def over_dense(rows: Rows, name: str) -> float | None:
     Between two that were trained, the dense accuracy is taken to be linear in the logarithm of the parameters. None for
     dense networks, and for ties that are smaller or larger than every dense one.
     """
-    dense = sorted(
-        (math.log(need(row, "parameters")), _points(row))
-        for other, row in rows.items()
-        if ":" not in other
-        and _family(other) == _family(name)
-        and other.endswith(FROM_TWIN) == name.endswith(FROM_TWIN)
-    )
-    if ":" not in name or not dense:
+    wanted, dense = entry(rows[name]), []
+    for row in rows.values():
+        other, from_twin = entry(row), wanted.origin == FROM_TWIN
+        if not other.tied and other.family == wanted.family and (other.origin == FROM_TWIN) == from_twin:
+            dense.append((math.log(need(row, "parameters")), _points(row)))
+    dense.sort()
+    if not wanted.tied or not dense:
         return None
     size, near = math.log(need(rows[name], "parameters")), math.log(OUTSIDE)
     if not dense[0][0] - near <= size <= dense[-1][0] + near:
@@ -176,14 +206,13 @@ def over_dense(rows: Rows, name: str) -> float | None:
     return _points(rows[name]) - dense[0][1]  # there is one dense network
 
 
-def _family(row: str) -> str:
-    return network_of(row).partition(":")[0].partition("@")[0]
-
-
-def _short(row: str, dense: str) -> str:
+def _short(rows: Rows, row: str) -> str:
     """What is written beside a mark: of a tie of the dense network itself the tie alone."""
-    name, _, tie = row.partition(":")
-    return tie if tie and name == network_of(dense) else row
+    wanted = entry(rows[row])
+    tie = wanted.network.partition(":")[2]
+    return (
+        Entry(tie, wanted.origin).title if tie and wanted.untied == rows[twin(rows, row)]["network"] else row
+    )
 
 
 def _level(row: dict[str, Any], dense: dict[str, Any]) -> bool:
@@ -200,41 +229,38 @@ def _points(row: dict[str, Any]) -> float:
 
 def _beside_twin(rows: Rows, name: str) -> dict[str, Any]:
     """What is told of a row: itself, its dense twin, and the two compared."""
-    dense = twin(rows, name)
-    row, fewer = rows[name], need(rows[dense], "parameters") / need(rows[name], "parameters")
+    dense, row = twin(rows, name), rows[name]
+    fewer = need(rows[dense], "parameters") / need(row, "parameters")
     return {
-        "name": network_of(name),
+        "name": row["network"],
         "row": row,
         "twin": rows[dense],
         "fewer": fewer,
         "faster": need(rows[dense], "ms") / need(row, "ms"),
         "behind": _points(rows[dense]) - _points(row),
-        "teacher": "it" if dense == network_of(name).partition(":")[0] else dense,
-        "smaller": f" with {fewer:.1f} times fewer parameters" if ":" in name else "",
+        "teacher": "it" if dense == entry(row).untied else dense,
+        "smaller": f" with {fewer:.1f} times fewer parameters" if entry(row).tied else "",
     }
 
 
 def _numbers(rows: Rows) -> dict[str, Any]:
-    first = next(name for name in rows if ":" in name)
+    entries = {name: entry(row) for name, row in rows.items()}
+    tied = [name for name, found in entries.items() if found.tied]
     told_of = {name: _beside_twin(rows, name) for name in rows}
-    over = {name: row["over dense"] for name, row in rows.items() if row["over dense"] is not None}
-    ranked = sorted(over, key=lambda name: -over[name])
+    over = {_short(rows, n): row["over dense"] for n, row in rows.items() if row["over dense"] is not None}
     runs = sorted({len(row["accuracies"]) for row in rows.values()})
     return {
-        **told_of[first],
-        "started": first.endswith(FROM_TWIN),
-        "over": rows[first]["over dense"],
-        "from_twin": [of for name, of in told_of.items() if name.endswith(FROM_TWIN)],
-        "shipped": [of for name, of in told_of.items() if name.endswith(SHIPPED) and ":" in name],
+        **told_of[tied[0]],
+        "started": entries[tied[0]].origin == FROM_TWIN,
+        "over": rows[tied[0]]["over dense"],
+        "from_twin": [of for name, of in told_of.items() if entries[name].origin == FROM_TWIN],
+        "shipped": [told_of[name] for name in tied if entries[name].origin == SHIPPED],
         "level": [
-            {**of, "name": name}
-            for name, of in told_of.items()
-            if ":" in name
-            and name != first
-            and not name.endswith((FROM_TWIN, SHIPPED))
-            and _level(of["row"], of["twin"])
+            told_of[name]
+            for name in tied[1:]
+            if entries[name].origin == TRAINED and _level(rows[name], told_of[name]["twin"])
         ],
-        "over_each": {_short(n, twin(rows, n)): over[n] for n in ranked} if len(over) > 1 else None,
+        "over_each": dict(sorted(over.items(), key=lambda item: -item[1])) if len(over) > 1 else None,
         "runs": " to ".join(map(str, dict.fromkeys((runs[0], runs[-1])))),
         "one_seed": runs[-1] == 1,
         "seeds": runs[-1] if runs[-1] != SEEDS else None,
@@ -244,11 +270,19 @@ def _numbers(rows: Rows) -> dict[str, Any]:
 def _asked(name: str, rows: Rows, data: str) -> dict[str, Any]:
     """What the command says, where it differs from the benchmark's defaults."""
     first, row = next(iter(rows.items()))
-    usual = set(rows) == set(NETWORKS.get(data, rows)) and row["optimizer"] == OPTIMIZER
-    start = FROM_TWIN if any(name.endswith(FROM_TWIN) for name in rows) else ""
+    entries = [entry(found) for found in rows.values()]
+    usual = set(entries) == set(NETWORKS.get(data, ()))
+    plain = (usual or data not in NETWORKS) and row["optimizer"] == OPTIMIZER
+    start = f", {FROM_TWIN}" if any(found.origin == FROM_TWIN for found in entries) else ""
+
+    def named(origin: Origin) -> str | None:
+        return shlex.join(found.network for found in entries if found.origin == origin and not usual) or None
+
     return {
-        "variant": "" if usual else f", {first} by {OPTIMIZER_TITLES[row['optimizer']]}{start}",
-        "networks": shlex.join(rows) if set(rows) != set(NETWORKS.get(data, ())) else None,
+        "variant": "" if plain else f", {first} by {OPTIMIZER_TITLES[row['optimizer']]}{start}",
+        "networks": named(TRAINED),
+        "twins": named(FROM_TWIN),
+        "ready": named(SHIPPED),
         "epochs": row["epochs"] if row["epochs"] != EPOCHS.get(data) else None,
         "optimizer": row["optimizer"] if row["optimizer"] != OPTIMIZER else None,
         "output": f"benchmarks/results/{name}.json" if name != f"tied_networks_{data}" else None,

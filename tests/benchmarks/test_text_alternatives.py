@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from benchmarks.claims import text_alternatives as claim
@@ -28,7 +30,9 @@ def test_a_row_is_ahead_by_the_texts_that_it_alone_gets_right() -> None:
     wrong[:4] = 1 - wrong[:4]
     answers = {"full": every.labels, "balanced": wrong}
     predictors = {
-        name: lambda texts, found=found: found[[every.texts.index(t) for t in texts]]
+        claim.Way("plan", name, "onnx"): lambda texts, found=found: found[
+            [every.texts.index(t) for t in texts]
+        ]
         for name, found in answers.items()
     }
     rows = rows_of(predictors, every)
@@ -37,23 +41,28 @@ def test_a_row_is_ahead_by_the_texts_that_it_alone_gets_right() -> None:
     assert rows["full"]["ahead_std_error"] > 0
 
 
-def row(accuracy: float, ahead: float, ms: float) -> dict[str, float]:
-    return {"accuracy": accuracy, "ahead": ahead, "ahead_std_error": 0.5, "ms": ms}
+def row(way: claim.Way, accuracy: float, ahead: float, ms: float) -> dict[str, Any]:
+    return {**way._asdict(), "accuracy": accuracy, "ahead": ahead, "ahead_std_error": 0.5, "ms": ms}
 
 
 def test_the_claim_names_who_is_ahead_level_and_behind() -> None:
-    rows = {
-        "full": row(0.92, 0.2, 60),
-        "balanced": row(0.918, 0, 20),
-        "full, 64 tokens": row(0.85, -7, 12),
-        "TF-IDF": row(0.90, -2, 1),
-        "NB-SVM": row(0.915, -0.3, 2),
-        "frozen embeddings": row(0.94, 2, 55),
+    found = {
+        claim.Way("plan", "full", "onnx"): (0.92, 0.2, 60),
+        claim.Way("plan", "balanced", "onnx"): (0.918, 0, 20),
+        claim.Way("plan", "balanced", "int8"): (0.917, -0.1, 9),
+        claim.Way("plan", "full", "onnx", 64): (0.85, -7, 12),
+        claim.Way("other", "TF-IDF"): (0.90, -2, 1),
+        claim.Way("other", "NB-SVM"): (0.915, -0.3, 2),
+        claim.Way("other", "frozen embeddings"): (0.94, 2, 55),
     }
+    rows = {way.title: row(way, *numbers) for way, numbers in found.items()}
     facts = {"model": "text-imdb", "data": "imdb", "n": 100, "skipped": 5, "timed_on": 3}
-    (found,) = claim.claims("text_alternatives_text-imdb", {**facts, "rows": rows})
-    assert "3.0 times faster than the full length" in found.sentence
-    assert "more often right than full, 64 tokens and TF-IDF" in found.sentence
-    assert "level with NB-SVM" in found.sentence
-    assert found.sentence.endswith("less often right than frozen embeddings.")
-    assert found.limits.startswith("Sooner than “balanced” answer: TF-IDF and NB-SVM.")
+    (said,) = claim.claims("text_alternatives_text-imdb", {**facts, "rows": rows})
+    assert "3.0 times faster than the full length" in said.sentence
+    assert "more often right than full, 64 tokens and TF-IDF" in said.sentence
+    assert "level with NB-SVM" in said.sentence
+    assert said.sentence.endswith("less often right than frozen embeddings.")
+    assert [point.series for point in said.plots[0].points] == [
+        *[claim.PLANS] * 2, claim.INT8, claim.CUT, *[claim.OTHERS] * 3
+    ]  # fmt: skip
+    assert said.limits.startswith("Sooner than “balanced” answer: TF-IDF and NB-SVM.")

@@ -12,10 +12,11 @@ import pytest
 
 import benchmarks.tied_networks
 from benchmarks.claims import read
-from benchmarks.claims.tied_networks import claims, compared, over_dense
+from benchmarks.claims.tied_networks import FROM_TWIN, TRAINED, Entry, claims, compared, over_dense
 from benchmarks.tied_networks import TiedNetworks, run
 
-DENSE, TIED, TAUGHT = "resnet20@0.25", "resnet20@0.25:blueprint", "resnet20@0.25:block-2, from its twin"
+DENSE, TIED, BLOCK = "resnet20@0.25", "resnet20@0.25:blueprint", "resnet20@0.25:block-2"
+TAUGHT = f"{BLOCK}, from its twin"
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +27,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = np.tile(np.arange(2, dtype=np.uint8), 120)
     images = noise.integers(0, 60, (240, 12, 12), dtype=np.uint8) + 150 * labels[:, None, None]
     np.savez(folder / "blobs.npz", images=images.astype(np.uint8), labels=labels, split=np.arange(240) >= 200)
-    for networks in ((DENSE, TIED), (DENSE, TAUGHT)):
+    for networks, from_twin in (((DENSE, TIED), ()), ((DENSE,), (BLOCK,))):
         run(
             TiedNetworks(
                 str(folder / "blobs.npz"),
                 networks,
-                2,
-                1,
+                from_twin,
+                seeds=2,
+                epochs=1,
                 runs=folder,
                 output=folder / "tied_networks_blobs.json",
             )
@@ -63,7 +65,7 @@ def test_a_network_from_its_twin_started_there_and_was_taught_by_it(found: Path)
         "resnet20@0.25:block-2, trained as long again from its twin and taught by it, is right"
         in claim.limits
     )
-    assert f"--networks {DENSE} {TIED} '{TAUGHT}' --epochs 1 --seeds 2" in claim.command
+    assert f"--networks {DENSE} {TIED} --from-twin {BLOCK} --epochs 1 --seeds 2" in claim.command
 
 
 @pytest.mark.slow
@@ -72,9 +74,9 @@ def test_a_narrower_network_starts_from_itself_and_is_taught_by_the_widest(
     found: Path, tmp_path: Path
 ) -> None:
     wide, narrow, tied = DENSE, "resnet20@0.2", "resnet20@0.2:block-2"
-    names = (wide, narrow, f"{narrow}, from its twin", f"{tied}, from its twin")
     output = tmp_path / "tied_networks_blobs.json"
-    run(TiedNetworks(str(found / "blobs.npz"), names, 1, 1, runs=found, output=output))
+    data = str(found / "blobs.npz")
+    run(TiedNetworks(data, (wide, narrow), (narrow, tied), seeds=1, epochs=1, runs=found, output=output))
     for network in (narrow, tied):
         folder = f"blobs-{network.replace(':', '_')}_from-twin-taught-by-{wide}-s0"
         training = json.loads((found / folder / "metrics.json").read_text())["training"]
@@ -84,18 +86,26 @@ def test_a_narrower_network_starts_from_itself_and_is_taught_by_the_widest(
     assert f"{tied}, trained as long again from its twin and taught by {wide}, is right" in claim.limits
 
 
-def test_a_tie_is_compared_with_dense_networks_that_had_the_same_schooling() -> None:
-    def row(accuracy: float, parameters: int) -> dict[str, Any]:
-        return {"accuracies": [accuracy], "parameters": parameters}
+def rows_of(sizes: dict[Entry, tuple[int, float]]) -> dict[str, dict[str, Any]]:
+    return {
+        entry.title: {**entry._asdict(), "parameters": size, "accuracies": [right]}
+        for entry, (size, right) in sizes.items()
+    }
 
-    taught = ", from its twin"
-    rows = {
-        "airbench": row(80.0, 400), "airbench@0.5": row(70.0, 100), "airbench:block-2": row(74.0, 200),
-        f"airbench{taught}": row(90.0, 400), f"airbench@0.5{taught}": row(86.0, 100),
-        f"airbench:block-2{taught}": row(89.0, 200),
-    }  # fmt: skip
+
+def test_a_tie_is_compared_with_dense_networks_that_had_the_same_schooling() -> None:
+    rows = rows_of(
+        {
+            Entry("airbench"): (400, 80.0),
+            Entry("airbench@0.5"): (100, 70.0),
+            Entry("airbench:block-2"): (200, 74.0),
+            Entry("airbench", FROM_TWIN): (400, 90.0),
+            Entry("airbench@0.5", FROM_TWIN): (100, 86.0),
+            Entry("airbench:block-2", FROM_TWIN): (200, 89.0),
+        }
+    )
     assert over_dense(rows, "airbench:block-2") == pytest.approx(-1.0)  # half way between 70 and 80
-    assert over_dense(rows, f"airbench:block-2{taught}") == pytest.approx(1.0)  # and between 86 and 90
+    assert over_dense(rows, "airbench:block-2, from its twin") == pytest.approx(1.0)  # and between 86 and 90
     assert over_dense(rows, "airbench") is None
 
 
@@ -114,7 +124,8 @@ def test_a_second_width_is_told_by_its_name_and_whether_it_is_level_with_the_twi
     right = {"airbench": [83.0, 82.8], "airbench@0.25": [78.0, 78.2]}
     right |= {"airbench@0.7:blueprint": [81.0, 81.2], "airbench@0.9:blueprint": [82.6, 83.0]}
     results["rows"] = {
-        name: {**some, "parameters": size, "accuracies": right[name]} for name, size in sizes.items()
+        name: {**some, "network": name, "parameters": size, "accuracies": right[name]}
+        for name, size in sizes.items()
     }
     (claim,) = claims("tied_networks_blobs", results)
     level = "airbench@0.9:blueprint, with 2.0 times fewer parameters, is as accurate as the twin"
@@ -128,7 +139,7 @@ def test_a_second_width_is_told_by_its_name_and_whether_it_is_level_with_the_twi
 
 def test_a_network_from_a_twin_that_is_not_named_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nobody to learn from"):
-        run(TiedNetworks("blobs.npz", (TAUGHT,), runs=tmp_path, output=tmp_path / "none.json"))
+        run(TiedNetworks("blobs.npz", from_twin=(BLOCK,), runs=tmp_path, output=tmp_path / "none.json"))
 
 
 @pytest.mark.slow
@@ -142,26 +153,32 @@ def test_a_shipped_network_is_measured_as_it_is(
     output = tmp_path / "tied_networks_blobs.json"
     shutil.copy(found / output.name, output)
     names = (f"{DENSE}, shipped", f"{TIED}, shipped")
-    run(TiedNetworks(str(found / "blobs.npz"), names, 2, 1, runs=tmp_path / "nowhere", output=output))
+    data = str(found / "blobs.npz")
+    run(
+        TiedNetworks(data, shipped=(DENSE, TIED), seeds=2, epochs=1, runs=tmp_path / "nowhere", output=output)
+    )
     rows = json.loads(output.read_text())["rows"]
     assert list(rows) == [DENSE, TIED, TAUGHT, *names]
+    assert [rows[name]["origin"] for name in (*names, TIED)] == ["shipped", "shipped", TRAINED]
     assert rows[names[1]]["accuracies"] == rows[TIED]["accuracies"][1:]
     assert rows[names[1]]["faster, batch 1"] == pytest.approx(rows[DENSE]["ms"] / rows[names[1]]["ms"])
     with pytest.raises(ValueError, match="holds no resnet9 for blobs"):
-        run(TiedNetworks(str(found / "blobs.npz"), ("resnet9, shipped",), runs=tmp_path, output=output))
+        run(TiedNetworks(data, shipped=("resnet9",), runs=tmp_path, output=output))
 
 
 def test_ties_are_compared_with_dense_networks_of_as_many_parameters() -> None:
     sizes = {
         "a": (10_000, 90.0), "a@0.2": (1_000, 84.0), "a@0.1": (100, 80.0), "b": (316, 99.0),
-        "a, from its twin": (10_000, 95.0), "a:block": (3162, 88.0),
+        "a:block": (3162, 88.0),
         "a:blueprint": (316, 82.0), "a:tiny": (95, 79.0), "a:less": (50, 70.0),
     }  # fmt: skip
-    rows = {name: {"parameters": size, "accuracies": [right]} for name, (size, right) in sizes.items()}
+    rows = rows_of(
+        {Entry(name): found for name, found in sizes.items()} | {Entry("a", FROM_TWIN): (10_000, 95.0)}
+    )
     over = {name: row["over dense"] for name, row in compared(rows).items()}
     assert over["a:block"] == pytest.approx(1.0, abs=0.01)  # half way between 84 and 90
     assert over["a:blueprint"] == pytest.approx(0.0, abs=0.01)
     assert over["a:tiny"] == -1.0  # as good as the size of the smallest
     assert [name for name, points in over.items() if points is None] == [
-        "a", "a@0.2", "a@0.1", "b", "a, from its twin", "a:less"
+        "a", "a@0.2", "a@0.1", "b", "a:less", "a, from its twin"
     ]  # fmt: skip
