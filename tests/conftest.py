@@ -14,6 +14,8 @@ TESTS = Path(__file__).parent
 MARKS = {
     "*test_*train*.py": ("training", "slow"),
     "*test_any_data.py": ("training", "slow"),
+    "classifiers/test_photos.py": ("training", "slow"),
+    "classifiers/test_backbone.py": ("slow",),
     "test_tutorial.py": ("training", "slow"),
     "faults/*": ("faults", "slow"),
     "*test_*export*.py": ("slow",),

@@ -63,7 +63,7 @@ class LoopConfig:
 
     def check(self) -> LoopConfig:
         """Itself; ``RunError`` names the option that no run can have."""
-        _precision(self.precision)
+        precision(self.precision)
         require("--epochs", self.epochs, self.epochs >= 1, "at least 1")
         require("--batch", self.batch, self.batch >= 1, "at least 1")
         require("--lr", self.lr, 0 < self.lr < math.inf, "above 0")
@@ -127,7 +127,7 @@ def fit(
         RunError: another run's checkpoint in ``output``, one on other data, or a damaged one; a loss that is not
             finite; a disk that is full or too small for a checkpoint.
     """
-    accelerator = Accelerator(mixed_precision=_precision(config.precision), cpu=not torch.cuda.is_available())
+    accelerator = Accelerator(mixed_precision=precision(config.precision), cpu=not torch.cuda.is_available())
     set_seed(config.seed, device_specific=True)
     clock, optimizer = Clock(), optimizer or adamw(model.parameters(), config)
     prepared, optimizer = accelerator.prepare(model, optimizer)
@@ -349,7 +349,7 @@ def log(output: Path, record: dict[str, Any]) -> None:
         file.write(json.dumps(record) + "\n")
 
 
-def _precision(wanted: str) -> str:
+def precision(wanted: str) -> str:
     if wanted not in ("auto", "bf16", "no"):
         raise RunError(f"unknown precision {wanted!r}: choose auto, bf16 or no")
     if wanted != "auto":

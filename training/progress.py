@@ -57,13 +57,13 @@ class Steps:
     ) -> None:
         self.bar.stop()
 
-    def advance(self, numbers: Mapping[str, float]) -> None:
-        """One more step is done; ``numbers`` are worth seeing."""
-        self.done += 1
+    def advance(self, numbers: Mapping[str, float], steps: int = 1) -> None:
+        """One more step is done, or some; ``numbers`` are worth seeing."""
+        self.done += steps
         if not self.main:
             return
         if tended():
-            self.bar.update(self.task, advance=1, description=in_words(numbers))
+            self.bar.update(self.task, advance=steps, description=in_words(numbers))
         elif time.monotonic() >= self.due:
             self.line(f"{self.what} {self.done:,} of {self.total:,}", numbers)
 
@@ -71,7 +71,8 @@ class Steps:
         """A line in a log that nobody tends: where the work is, its numbers, and the time left."""
         if self.main and not tended():
             self.due = time.monotonic() + EVERY
-            say(f"{where}: {', '.join(filter(None, (in_words(numbers), self.left())))}")
+            told = ", ".join(filter(None, (in_words(numbers), self.left())))
+            say(f"{where}: {told}" if told else where)
 
     def left(self) -> str:
         """The time that the rest takes if it goes on like this; empty before anything is known."""

@@ -31,6 +31,7 @@ from training.pictures import (
     SUFFIXES,
     Array,
     Box,
+    Part,
     PictureError,
     Preparation,
     check_picture,
@@ -62,9 +63,10 @@ class StreamedImages(Sequence[Tensor]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, rows: slice) -> Tensor:  # type: ignore[override]
-        """Pictures (n, C, size, size) of a slice."""
-        return self.decoded(self.files[rows], [None] * len(self.files[rows]))
+    def __getitem__(self, rows: slice | Tensor) -> Tensor:  # type: ignore[override]
+        """Pictures (n, C, size, size) of a slice, or of indices (n,)."""
+        places = range(len(self))[rows] if isinstance(rows, slice) else rows.tolist()
+        return self.decoded(places, [None] * len(places))
 
     def split(self, count: int) -> Iterator[Tensor]:
         """Batches of ``count``, in order."""
@@ -76,17 +78,22 @@ class StreamedImages(Sequence[Tensor]):
         Szegedy et al. 2015 (arXiv:1409.4842). Draws from torch's generator, so a seed makes it the same again.
         """
         draws = torch.rand(len(index), 4).tolist()
-        return self.decoded([self.files[i] for i in index.tolist()], [(min_area, *d) for d in draws])
+        return self.decoded(index.tolist(), [(min_area, *d) for d in draws])
 
-    def decoded(self, files: Sequence[Path], crops: Sequence[tuple[float, ...] | None]) -> Tensor:
-        """Pictures (n, C, size, size) of files; a crop is ``(min_area, four draws)``, None the whole preparation."""
-        pictures = self.workers.map(self._picture, files, crops)
+    def decoded(self, places: Sequence[int], crops: Sequence[tuple[float, ...] | None]) -> Tensor:
+        """Pictures (n, C, size, size) at places; a crop is ``(min_area, four draws)``, None the whole preparation."""
+        pictures = self.workers.map(self._picture, places, crops)
         return torch.from_numpy(np.stack(list(pictures))).permute(0, 3, 1, 2)
 
-    def _picture(self, file: Path, crop: tuple[float, ...] | None) -> Array:
+    def _picture(self, place: int, crop: tuple[float, ...] | None) -> Array:
+        part = None if crop is None else lambda width, height: random_box(width, height, *crop)
+        return self.prepared(place, self.how, part)
+
+    def prepared(self, place: int, how: Preparation, part: Part | None = None) -> Array:
+        """The pixels (H, W, C) of one file."""
+        file = self.files[place]
         try:
-            part = None if crop is None else lambda width, height: random_box(width, height, *crop)
-            return prepare(open_picture(file), self.how, part)
+            return prepare(open_picture(file), how, part)
         except PictureError as error:  # it was whole when it was checked
             raise DataError(f"{file.name} cannot be read any more: {error}") from error
 

@@ -22,6 +22,7 @@ PUBLISHED = {  # parameters; ImageNet forms as in torchvision, CIFAR forms with 
     "imagenet-resnet50": (1000, 25_557_032),
     "imagenet-mobilenetv2": (1000, 3_504_872),
     "imagenet-efficientnet-b0": (1000, 5_288_548),
+    "efficientnet-lite0": (1000, 4_652_008),
 }
 
 
