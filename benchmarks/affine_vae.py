@@ -19,7 +19,7 @@ from affinevae.evaluate import Evaluate
 from affinevae.evaluate import run as evaluate
 from affinevae.train import Train, train
 from benchmarks.claims.affine_vae import as_table
-from benchmarks.tools.tables import markdown, plainly, several, write
+from benchmarks.tools.tables import Rows, markdown, plainly, several, write
 from training.command import command
 from training.loop import LoopConfig
 from training.measure import commit, machine
@@ -119,11 +119,17 @@ def summary(metrics: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return result
 
 
+def fields(plan: Train) -> dict[str, Any]:
+    """What a row is."""
+    model = "plain VAE" if plan.group == "none" else "affine VAE"
+    return {"model": model, "converged": plan.output.name.endswith("-long")}
+
+
 def run(options: AffineVAEClaim) -> None:
     """Train and measure what is missing; print the table."""
     plans = recipes(options)
     every = {row: [measured(p, options.terms) for p in runs] for row, runs in plans.items()}
-    summaries = {row: summary(metrics) for row, metrics in every.items()}
+    summaries: Rows = {row: {**fields(plans[row][0]), **summary(metrics)} for row, metrics in every.items()}
     facts: dict[str, Any] = {
         "data": short_name(options.data),
         "n": next(iter(every.values()))[0]["test"]["n"],

@@ -21,6 +21,7 @@ from affinevae.evaluate import BATCH, TEST_SEED, encode_all, turned
 from affinevae.train import Train, train
 from benchmarks.affine_vae import short_name
 from benchmarks.claims.shape_classes import COLUMNS, GROUPS, key
+from benchmarks.claims.voxel_orientation import Entry
 from benchmarks.tools.tables import Rows, markdown, write
 from benchmarks.voxel_orientation import VoxelOrientation, recipes
 from training.command import command
@@ -50,7 +51,7 @@ def plans(options: ShapeClasses) -> dict[str, tuple[str, Train]]:
     found: dict[str, tuple[str, Train]] = {}
     for group in GROUPS:
         for kind in ("affine", "plain"):
-            (plan,) = rows[f"{group}: {kind} VAE, converged"]
+            (plan,) = rows[Entry(f"{kind} VAE", group, True)]
             found[key(group, kind)] = group, plan
     return found
 

@@ -19,7 +19,7 @@ from affinevae.affine3d import GROUPS
 from affinevae.card import lookup
 from affinevae.train import PoseTraining, Train
 from benchmarks.affine_vae import measured, short_name, summary
-from benchmarks.claims.voxel_orientation import COLUMNS, SERIES, TURNS
+from benchmarks.claims.voxel_orientation import COLUMNS, KINDS, TURNS, Entry
 from benchmarks.tools.tables import Rows, joined, machines, markdown, several, write
 from training.command import command
 from training.loop import LoopConfig, RunError
@@ -100,7 +100,7 @@ def recipe(
     )
 
 
-def recipes(options: VoxelOrientation) -> dict[str, list[Train]]:
+def recipes(options: VoxelOrientation) -> dict[Entry, list[Train]]:
     """The runs behind each row."""
     budgets = {
         "cube": (options.cube_epochs, range(options.cube_seeds)),
@@ -108,23 +108,23 @@ def recipes(options: VoxelOrientation) -> dict[str, list[Train]]:
     }
     rows = {}
     for turns, ((ours, plain), seeds) in budgets.items():
-        for title, group, count in (("affine VAE", turns, ours), ("plain VAE", "none", plain)):
+        for kind, group, count in zip(KINDS, (turns, "none"), (ours, plain), strict=True):
             tag = "v" if VARIANTS[turns] else "s"
-            rows[f"{turns}: {title}"] = [recipe(options, group, turns, f"{tag}{s}", count, s) for s in seeds]
+            rows[Entry(kind, turns)] = [recipe(options, group, turns, f"{tag}{s}", count, s) for s in seeds]
     for turns in options.converged:
         epochs = {"cube": options.converged_cube_epochs, "rotation": options.converged_rotation_epochs}[turns]
-        for title, group, count in zip(("affine VAE", "plain VAE"), (turns, "none"), epochs, strict=True):
+        for kind, group, count in zip(KINDS, (turns, "none"), epochs, strict=True):
             long = recipe(options, group, turns, "long", count, variants=CONVERGED_VARIANTS)
-            rows[f"{turns}: {title}, converged"] = [long]
+            rows[Entry(kind, turns, True)] = [long]
     upright = recipe(options, "none", "none", "s0", options.upright_epochs)
-    rows["plain VAE, trained and tested upright"] = [upright]
+    rows[Entry(KINDS[1], None)] = [upright]
     return rows
 
 
-def further(options: VoxelOrientation, turns: str, recorded: Rows) -> dict[str, list[Train]]:
+def further(options: VoxelOrientation, turns: str, recorded: Rows) -> dict[Entry, list[Train]]:
     """The runs of affine and plain VAE whose seeds come after those that are recorded; ``RunError`` if none do."""
-    every, rows = recipes(options), [f"{turns}: {kind}" for kind in SERIES[:2]]
-    found = {row: every[row][recorded[row]["squared_error"]["n"] :] for row in rows}
+    every, pair = recipes(options), [Entry(kind, turns) for kind in KINDS]
+    found = {one: every[one][recorded[one.title]["squared_error"]["n"] :] for one in pair}
     if not all(found.values()):
         raise RunError(f"{options.output} holds as many seeds already: raise --{turns}-seeds")
     return found
@@ -136,15 +136,15 @@ def iou_lost(metrics: dict[str, Any]) -> float:
     return float(robust["upright"]["iou"] - robust["rotation"]["iou"])
 
 
-def claims(rows: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
+def claims(rows: Rows) -> dict[str, float]:
     """The claim's ratios and differences, affine against plain, for each group and control."""
     found = {}
     for turns in ("cube", "rotation"):
-        for length in ("", ", converged"):
-            ours, plain = (rows.get(f"{turns}: {kind} VAE{length}") for kind in ("affine", "plain"))
+        for converged in (False, True):
+            ours, plain = (rows.get(Entry(kind, turns, converged).title) for kind in KINDS)
             if ours is None or plain is None:
                 continue
-            key = f"{turns}{length}, against the plain VAE: "
+            key = f"{turns}{', converged' * converged}, against the plain VAE: "
             found[key + "squared error, ratio"] = (
                 ours["squared_error"]["mean"] / plain["squared_error"]["mean"]
             )
@@ -163,21 +163,24 @@ def run(options: VoxelOrientation) -> None:
     before: dict[str, Any] = read_json(options.output) if options.more else {}
     recorded: Rows = before.get("rows", {})
     plans = further(options, options.more, recorded) if options.more else recipes(options)
-    every = {name: [measured(p, options.terms) for p in runs] for name, runs in plans.items()}
-    rows = {**recorded, **{name: row(runs) for name, runs in every.items()}}
-    for name in recorded.keys() & every.keys():
-        rows[name] = {key: joined(recorded[name][key], value) for key, value in rows[name].items()}
+    every = {one: [measured(p, options.terms) for p in runs] for one, runs in plans.items()}
+    rows = dict(recorded)
+    for one, runs in every.items():
+        found, earlier = row(runs), recorded.get(one.title)
+        if earlier:
+            found = {key: joined(earlier[key], value) for key, value in found.items()}
+        rows[one.title] = {**one._asdict(), **found}
     facts = {
         "data": short_name(options.data),
         "n": lookup(next(iter(every.values()))[0], "test.n"),
-        "seeds": {turns: rows[f"{turns}: {SERIES[0]}"]["squared_error"]["n"] for turns in TURNS},
+        "seeds": {turns: rows[Entry(KINDS[0], turns).title]["squared_error"]["n"] for turns in TURNS},
         "machine": machines(before.get("machine", machine()), machine()),
         "commit": commit(),
     }
-    found = claims(rows)
-    write(options.output, {**facts, "rows": rows, "claims": found})
+    told = claims(rows)
+    write(options.output, {**facts, "rows": rows, "claims": told})
     markdown(rows, COLUMNS)
-    for claim, value in found.items():
+    for claim, value in told.items():
         print(f"{claim}: {value:.3f}")
 
 

@@ -47,12 +47,16 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     rows: Rows = results["rows"]
     ours, plain = list(rows.values())[:2]
     epochs = tuple(results.get("epochs", EPOCHS))
+
+    def series(row: str) -> str:
+        return rows[row]["model"]
+
     numbers = {
         "data_name": results["data"],
         "ours": ours,
         "plain": plain,
         "fewer": need(plain, "nats") - need(ours, "nats"),
-        "converged": any("converged" in row for row in rows),
+        "converged": any(row["converged"] for row in rows.values()),
         "epochs": epochs[0] if epochs != EPOCHS else None,
         "plain_epochs": epochs[1],
     }
@@ -65,11 +69,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             system="Shapes in 2D",
             rows=as_table(rows),
             columns=plainly(*rows),
-            plots=tuple(Plot(title, x, y, of_rows(rows, TOLD, x, y, _series)) for title, x, y in PLOTS),
+            plots=tuple(Plot(title, x, y, of_rows(rows, TOLD, x, y, series)) for title, x, y in PLOTS),
             series=SERIES,
         )
     ]
-
-
-def _series(row: str) -> str:
-    return SERIES[not row.startswith("affine")]

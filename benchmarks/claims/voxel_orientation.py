@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows
 from benchmarks.tools.tables import Columns, Rows
@@ -19,9 +19,9 @@ COLUMNS: Columns = {
 }
 TURNS = ("rotation", "cube")
 TURNED = {"rotation": "any rotation", "cube": "the 24 rotations of the cube"}
-CONVERGED = ", converged"
+KINDS = ("affine VAE", "plain VAE")
 UPRIGHT = "plain VAE, trained and tested upright"
-SERIES = ("affine VAE", "plain VAE", UPRIGHT)
+SERIES = (*KINDS, UPRIGHT)
 NOTES = (
     "cube: shapes turned by one of the 24 rotations of the cube; rotation: by any. IoU lost: on upright "
     "shapes minus on the same shapes turned anyhow. Squared error is summed over voxels; k-means, 5-NN: how "
@@ -34,9 +34,38 @@ SQUARED = Axis("squared error, summed over voxels", "squared_error", "lower")
 CLUSTERS = Axis("k-means accuracy of z", "kmeans_accuracy", "higher")
 
 
+class Entry(NamedTuple):
+    """Which row it is, as its fields say.
+
+    Args:
+        model: affine or plain VAE.
+        turned: how training and test shapes were turned; None of upright ones.
+        converged: trained until validation improved no longer.
+    """
+
+    model: str
+    turned: str | None
+    converged: bool = False
+
+    @property
+    def title(self) -> str:
+        """ "cube: affine VAE, converged"."""
+        if self.turned is None:
+            return UPRIGHT
+        return f"{self.turned}: {self.model}{', converged' * self.converged}"
+
+
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one set of shapes."""
     rows: Rows = results["rows"]
+
+    def series(row: str) -> str:
+        return UPRIGHT if rows[row]["turned"] is None else rows[row]["model"]
+
+    def short(row: str) -> str:
+        """ "cube, converged" of "cube: affine VAE, converged": its mark tells the rest."""
+        return (rows[row]["turned"] or "upright") + ", converged" * rows[row]["converged"]
+
     plots = (("Quality and time", SECONDS, IOU), ("Error and clusters", SQUARED, CLUSTERS))
     return [
         describe(
@@ -48,32 +77,22 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             rows=rows,
             columns=COLUMNS,
             plots=tuple(
-                Plot(title, x, y, of_rows(rows, COLUMNS, x, y, _series, _short)) for title, x, y in plots
+                Plot(title, x, y, of_rows(rows, COLUMNS, x, y, series, short)) for title, x, y in plots
             ),
             series=SERIES,
         )
     ]
 
 
-def _series(row: str) -> str:
-    return UPRIGHT if row == UPRIGHT else SERIES[": plain" in row]
-
-
-def _short(row: str) -> str:
-    """ "cube, converged" of "cube: affine VAE, converged": its mark tells the rest."""
-    turns, _, model = row.partition(": ")
-    return f"{turns}{CONVERGED if CONVERGED in model else ''}" if model else "upright"
-
-
-def _pair(rows: Rows, turns: str, length: str | None = None) -> list[dict[str, Any]]:
+def _pair(rows: Rows, turned: str, converged: bool | None = None) -> list[dict[str, Any]]:
     """Affine and plain VAE of one length of training, or of the one with most seeds, of equals the longest."""
 
-    def seeds(length: str) -> int:
-        row = rows.get(f"{turns}: {SERIES[0]}{length}")
+    def seeds(converged: bool) -> int:
+        row = rows.get(Entry(KINDS[0], turned, converged).title)
         return row["squared_error"]["n"] if row else 0
 
-    wanted = max((CONVERGED, ""), key=seeds) if length is None else length
-    return [rows[f"{turns}: {kind}{wanted}"] for kind in SERIES[:2]]
+    longest = max((True, False), key=seeds) if converged is None else converged
+    return [rows[Entry(model, turned, longest).title] for model in KINDS]
 
 
 def _ratio(pair: list[dict[str, Any]]) -> float:
@@ -82,8 +101,8 @@ def _ratio(pair: list[dict[str, Any]]) -> float:
 
 
 def _numbers(rows: Rows, seeds: dict[str, int]) -> dict[str, Any]:
-    measured = [turns for turns in TURNS if f"{turns}: {SERIES[0]}" in rows]
-    long = [turns for turns in TURNS if f"{turns}: {SERIES[0]}{CONVERGED}" in rows]
+    measured = [turns for turns in TURNS if Entry(KINDS[0], turns).title in rows]
+    long = [turns for turns in TURNS if Entry(KINDS[0], turns, True).title in rows]
     ratios = {turns: _ratio(_pair(rows, turns)) for turns in measured}
     weaker = max(ratios, key=ratios.__getitem__) if len(measured) == len(TURNS) else None
     ours, plain = _pair(rows, measured[0])
@@ -95,7 +114,7 @@ def _numbers(rows: Rows, seeds: dict[str, int]) -> dict[str, Any]:
         "weaker": TURNED[weaker] if weaker else None,
         "weaker_ratio": ratios[weaker] if weaker else None,
         "one_run": seeds["rotation"] == 1,
-        "converged": {f"under {TURNED[turns]}": _ratio(_pair(rows, turns, CONVERGED)) for turns in long},
+        "converged": {f"under {TURNED[turns]}": _ratio(_pair(rows, turns, True)) for turns in long},
         "upright": rows.get(UPRIGHT),
         "exploded": [n for n, r in rows.items() if need(r, "nats") > 3 * need(r, "iwae50.nats")],
         "cube_seeds": seeds["cube"],
