@@ -478,19 +478,26 @@ class AffineVAE(
     @torch.no_grad()
     def sample(self, n: int, pose: Tensor | None = None, seed: int = 0) -> Tensor:
         """``n`` images ``(n, C, *size)`` of codes from the prior, turned by ``pose`` (n, P) or canonical."""
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
+        if not isinstance(n, int) or n < 1:
+            raise ValueError(f"n must be a whole number of at least 1, not {n!r}")
         z = torch.randn(n, self.config.latent_dim, generator=torch.Generator().manual_seed(seed))
         return self.decode(z.to(self.background.device), pose)
 
     def check_image(self, image: Tensor) -> Tensor:
         """The image as floats on the model's device; ``ValueError`` says what is wrong."""
         expected = (self.config.channels, *self.config.size)
+        kinds = f"(B, {', '.join(map(str, expected))}) in [0, 1]"
+        _require_tensor("images", image, kinds, ", affinevae.picture.fit_picture of a picture")
         if image.ndim != 2 + self.config.dims or tuple(image.shape[1:]) != expected:
             raise ValueError(
                 f"images must have shape (B, {', '.join(map(str, expected))}), not {tuple(image.shape)}"
             )
+        bytewise = not image.is_floating_point() and image.numel() and image.amax() > 1
         image = image.to(self.background.device, torch.float32)
+        if bytewise and image.amin() >= 0:
+            raise ValueError(
+                "images must be floats in [0, 1], not whole numbers up to 255: divide them by 255"
+            )
         if not len(image) or not image.isfinite().all() or image.amin() < 0 or image.amax() > 1:
             raise ValueError("images must be at least one, with finite values in [0, 1]")
         return image
@@ -511,7 +518,17 @@ def gaussian_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     return -0.5 * ((z - mean) ** 2 / log_var.exp() + log_var + math.log(2 * math.pi)).sum(-1)
 
 
+def _require_tensor(name: str, value: object, what: str, advice: str = "") -> None:
+    if not isinstance(value, Tensor) or value.is_complex():
+        found = "complex numbers" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(
+            f"{name} must be a torch tensor of real numbers {what}, not {found}: torch.from_numpy makes one of an array"
+            + advice
+        )
+
+
 def _finite(name: str, value: Tensor, dim: int) -> Tensor:
+    _require_tensor(name, value, f"(B, {dim})")
     if value.ndim != 2 or value.shape[1] != dim:
         raise ValueError(f"{name} must have shape (B, {dim}), not {tuple(value.shape)}")
     if not value.isfinite().all():

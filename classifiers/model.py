@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from onnxruntime import InferenceSession, SessionOptions
-from PIL import Image
 from torch import Tensor, nn
 from typing_extensions import Self
 
@@ -212,18 +211,19 @@ class CompactCNN(
         return penultimate(self.network, (image - self.mean) / self.std)
 
     @torch.no_grad()
-    def predict(self, images: Sequence[Image.Image] | Tensor) -> Tensor:
+    def predict(self, images: Iterable[pictures.Picture] | Tensor) -> Tensor:
         """Probabilities (B, K) of pictures of any size and mode, or of floats (B, C, H, W) in [0, 1].
 
-        Pictures are prepared as the training ones were; floats are taken as they are, and scaled to the model's size.
+        Pictures are PIL's, files or arrays of bytes (H, W) or (H, W, 1 or 3), and are prepared as the training ones
+        were; floats are taken as they are, and scaled to the model's size.
 
         Raises:
-            ValueError: a tensor of another kind, or a picture of 32-bit pixels.
+            ValueError: what is none of these, a file that cannot be read, or a picture of 32-bit pixels.
         """
         return self.logits(images).softmax(1)
 
     @torch.no_grad()
-    def logits(self, images: Sequence[Image.Image] | Tensor) -> Tensor:
+    def logits(self, images: Iterable[pictures.Picture] | Tensor) -> Tensor:
         """As :meth:`predict`, before the softmax."""
         batch = self.prepare(images)
         if not len(batch):
@@ -240,14 +240,15 @@ class CompactCNN(
         self.eval()
         return self(batch.contiguous(memory_format=torch.channels_last))
 
-    def prepare(self, images: Sequence[Image.Image] | Tensor) -> Tensor:
+    def prepare(self, images: Iterable[pictures.Picture] | Tensor) -> Tensor:
         """Pictures as the network takes them: floats (B, C, size, size)."""
         config = self.config
         if isinstance(images, Tensor):
             return pictures.resize(pictures.check(images, config.channels), config.size)
-        if not images:
+        found = pictures.opened(images)
+        if not found:
             return torch.zeros(0, config.channels, config.size, config.size)
-        return prepare_all(images, config.prepared)
+        return prepare_all(found, config.prepared)
 
 
 def _versions(model: nn.Module) -> tuple[tuple[int, int], ...]:

@@ -101,6 +101,8 @@ def parse_plan(plan: str) -> tuple[Tie, ...]:
     Raises:
         ValueError: an unknown family, an impossible degree, or more ties than ``MOST_TIES``.
     """
+    if not isinstance(plan, str):
+        raise ValueError(f"a plan is text such as 'blueprint' or 'kronecker-4+block', not {plan!r:.60}")
     parts = plan.split("+", MOST_TIES)
     if len(parts) > MOST_TIES:
         raise ValueError(f"a plan has at most {MOST_TIES} ties")
@@ -140,6 +142,10 @@ def tie(
     Raises:
         ValueError: an unknown tie, a plan that fits no convolution of the network, or one that holds NaN or infinity.
     """
+    if not isinstance(network, nn.Module):
+        raise ValueError(
+            f"a network is a torch.nn.Module, not a {type(network).__name__}: build or load it first"
+        )
     ties, holders = parse_plan(plan), _holders(network)
     chosen: dict[ConvNd, Tie] = {}
     kept: list[Kept] = []
@@ -160,7 +166,7 @@ def tie(
     if not chosen:
         left = ", ".join(map(str, kept[:3])) + (f" and {len(kept) - 3} more" if len(kept) > 3 else "")
         raise ValueError(
-            f"no convolution of the network can be tied by {plan}" + (f": {left}" if left else "")
+            f"no convolution of the network can be tied by {plan}: {left or _without_convolutions(network)}"
         )
     replacements = {conv: _like(conv, names[conv][0], t, project) for conv, t in chosen.items()}
     changes = [
@@ -169,6 +175,14 @@ def tie(
     ]
     _become(replacements)
     return Report(changes, kept)
+
+
+def _without_convolutions(network: nn.Module) -> str:
+    if isinstance(network, torch.jit.ScriptModule):
+        return "it is TorchScript, which cannot be changed, so tie it before it is traced or scripted"
+    if any("quantized" in type(m).__module__ for m in network.modules()):
+        return "it is quantised, so tie it before"
+    return "it has none of torch's (torch.nn.Conv2d and alike)"
 
 
 def ties_of(network: nn.Module) -> dict[str, str]:

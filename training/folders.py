@@ -182,7 +182,8 @@ def _folders(name: str) -> tuple[str, ...]:
 def _nothing(left_out: Mapping[str, Sequence[str]], suffixes: Collection[str], what: str, where: str) -> str:
     there = "; ".join(f"{len(n):,} left out: {reason} ({listed(n, 3)})" for reason, n in left_out.items())
     wanted = ", ".join(sorted(suffix or "no suffix" for suffix in suffixes))
-    return f"{where} is empty: it holds no {what} ({wanted})" + (f"; {there}" if there else "")
+    nothing = f"{where} {'' if there else 'is empty: it '}holds no {what} ({wanted})"
+    return f"{nothing}; {there}" if there else nothing
 
 
 # ---- which folders ----

@@ -380,6 +380,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _require_mode(image: Image.Image) -> None:
+    if not (image.width and image.height):
+        raise PictureError("it has no pixels")
     if image.mode == "F":
         raise PictureError("floating-point pixels, which have no known white; convert them to 8 or 16 bits")
 

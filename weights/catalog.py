@@ -183,5 +183,9 @@ def package_of(name: str) -> str | None:
 
 def _valid(name: str) -> str:
     if not NAME.fullmatch(name):
+        if "\0" not in name and os.path.isdir(name):
+            raise WeightsError(
+                f"{name} is a folder, and here names are of folders in {directory()}: move it there"
+            )
         raise WeightsError(f"no folder {name!r}, and as a name only letters, digits and . _ - would do")
     return name

@@ -116,6 +116,8 @@ def locate(
             cache_dir=cache_dir,
         )
 
+    if Path(name).is_file():
+        raise WeightsError(f"{name} is a file: give the folder that it lies in, {Path(name).parent}")
     if Path(name).is_dir():
         return _unversioned(Path(name), revision), None
     if isinstance(name_or_path, str) and REPO.fullmatch(name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -53,6 +54,47 @@ def test_tensors_are_checked_and_resized() -> None:
     ):
         with pytest.raises(ValueError, match="images must"):
             check(bad, 3)
+
+
+def test_predict_takes_what_people_hold(tmp_path: Path) -> None:
+    """Pictures, names of files, arrays and batches of arrays are the same picture; no pictures are no answers."""
+    model = CompactCNN("resnet9@0.125", ["a", "b", "c"], 32, 3)
+    image = Image.effect_mandelbrot((40, 30), (-3, -2.5, 2, 2.5), 9).convert("RGB")
+    image.save(tmp_path / "a.png")
+    array = np.asarray(image)
+    expected = model.predict([image])
+    for same in (
+        [tmp_path / "a.png"],
+        [str(tmp_path / "a.png")],
+        [array],
+        array[None],
+        (image,),
+        iter([image]),
+    ):
+        assert torch.equal(model.predict(same), expected)  # type: ignore[arg-type]
+    grey = [array[..., 0], array[..., :1], Image.fromarray(array[..., 0])]
+    assert len(set(map(tuple, model.predict(grey).tolist()))) == 1
+    assert model.predict([]).shape == model.predict(torch.rand(0, 3, 20, 20)).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        (Image.new("RGB", (5, 5)), "put one picture in brackets"),
+        ("a.png", "put one picture in brackets"),
+        (None, "must be a list of PIL pictures, .* not NoneType"),
+        (np.zeros((5, 5, 3), np.uint8), r"must be bytes \(B, H, W, 1 or 3\), not uint8 \(5, 5, 3\)"),
+        ([np.zeros((5, 5, 3))], r"image 0 must be bytes .*, not float64 \(5, 5, 3\)"),
+        ([Image.new("RGB", (5, 5)), torch.zeros(3, 5, 5)], "image 1 is a Tensor"),
+        (["gone.png"], "image 0, gone.png, cannot be read: there is no image file of that name"),
+        ([Image.new("RGB", (0, 5))], "it has no pixels"),
+        (torch.rand(1, 3, 0, 0), "must have pixels"),
+        (torch.zeros(1, 3, 5, 5, dtype=torch.uint8), "divide bytes by 255"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_a_sentence(images: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        CompactCNN("resnet9@0.125", ["a", "b"], 32, 3).predict(images)  # type: ignore[arg-type]
 
 
 def numbered(count: int = 200, side: int = 16) -> torch.Tensor:

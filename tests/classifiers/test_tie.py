@@ -121,3 +121,12 @@ def test_unknown_ties_and_plans_that_fit_nothing_are_refused() -> None:
         tie(nn.Sequential(nn.Linear(2, 2)), "block")
     with pytest.raises(ValueError, match="no convolution"):
         tie(stranger(), "blueprint", min_channels=64)
+    script = torch.jit.script(nn.Sequential(nn.Conv2d(8, 8, 3)))  # type: ignore[no-untyped-call]
+    for network, plan, sentence in (
+        (script, "block", "TorchScript, which cannot be changed, so tie it before"),
+        (nn.Linear(2, 2), "block", "it has none of torch's"),
+        ({"weight": torch.zeros(1)}, "block", "a network is a torch.nn.Module, not a dict"),
+        (stranger(), None, "a plan is text such as 'blueprint'"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            tie(network, plan)  # type: ignore[arg-type]

@@ -202,6 +202,7 @@ def test_what_has_one_meaning_is_read_and_said(tmp_path, content, rows, said):
         ("a.csv", ("text,label\n" + "\u65e5\u672c\u8a9e\u306e" * 9 + ",x\n").encode("shift-jis"), "not .*UTF-8"),
         ("a.csv", b"PK\x03\x04....", "is not text but an Excel workbook or a zip"),
         ("a.csv", b"PAR1....", "is not text but a parquet file"),
+        ("a.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n", "LFS pointer: run `git lfs"),
         ("a.tsv", b"%PDF-1.4", "is not text but a PDF"),
         ("a.csv", gzip.compress(b"text\n", mtime=0), "packed with gzip: give its name the ending .gz"),
         ("a.csv.gz", "text,label\na,b\n", "a.csv.gz is not a readable .csv.gz file"),

@@ -95,7 +95,7 @@ def test_folders_and_archives_are_read_as_people_keep_them(tmp_path, files, part
     ("files", "message"),
     [
         ({}, "set is empty: it holds no texts"),
-        (texts(ending=".pdf"), "set is empty: .*40 left out: not plain text, save these as .txt"),
+        (texts(ending=".pdf"), "set holds no texts .*40 left out: not plain text, save these as .txt"),
         ({f"{i}.txt": "x" for i in range(9)}, "holds 9 texts .* put the texts of each class into a folder of its name"),
         (texts(classes=("car", "train", "plane")), "holds the folder train beside car, plane"),
         ({**texts(), "loose.txt": "x"}, "1 texts outside of class folders .loose.txt."),

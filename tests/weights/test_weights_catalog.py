@@ -45,9 +45,19 @@ def test_unknown_name_suggests_the_nearest(shelf: Path, model: Tiny) -> None:
         Tiny.from_pretrained("tiny-digit")
 
 
+def test_a_file_of_a_model_is_answered_with_its_folder(shelf: Path, model: Tiny) -> None:
+    model.save_pretrained(shelf / "tiny")
+    with pytest.raises(
+        WeightsError, match=r"model.safetensors is a file: give the folder that it lies in, .*tiny$"
+    ):
+        Tiny.from_pretrained(shelf / "tiny" / "model.safetensors")
+
+
 @pytest.mark.parametrize("name", ["../x", "..", "/no/such", "a/b/c", ".hidden", "a\\b", "a\0b", "a b", "é"])
 def test_only_plain_names(name: str, shelf: Path) -> None:
-    with pytest.raises(WeightsError):
+    with pytest.raises(
+        WeightsError, match="names are of folders in .*: move it there" if name == ".." else "as a name"
+    ):
         weights.folder(name)
     if name != "..":
         with pytest.raises(WeightsError, match="no folder"):

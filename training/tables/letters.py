@@ -29,6 +29,7 @@ SIGNATURES = {
     b"%PDF": "a PDF: save its text or its table as text",
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
+    b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull`",
     b"SQLite format 3": "a database: export its table as CSV",
 }
 NAMES = {"cp1252": "Windows-1252", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
