@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from affinevae.model import LIMITS
-from training.datasets import ImageData, load_images
+from training.datasets import KNOWN, ImageData, load_images
 from training.pictures import Preparation, has_bright_border
+from training.places import place
 from training.shapes import holds_shapes, load_shapes
 
 SCALED = 60  # pixels a side of pictures that cannot stay as they are, where nobody asks for another size
@@ -36,8 +36,8 @@ def load(
     Raises:
         DataError: unknown, unreadable or unusable data, in one sentence.
     """
-    path = Path(data).expanduser()
-    if holds_shapes(path):
+    path = None if data in KNOWN else place(data)
+    if path is not None and holds_shapes(path):
         from affinevae.voxels import voxelize_file  # trimesh takes a second to import
 
         return load_shapes(path, voxelize_file, size or 32, seed=0, advice=ADVICE)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from training.datasets import KNOWN, ImageData, ImageSplit, load_images
 from training.pictures import Preparation
+from training.places import place
 from training.streamed import stream_images
 
 SMALL = 32  # networks of up to this size take small pictures as they are
@@ -27,8 +27,8 @@ def load(data: str, how: Preparation, small: bool = False) -> ImageData:
     Raises:
         DataError: unknown, unreadable or unusable data, in one sentence.
     """
-    path, kept = Path(data).expanduser(), SMALL if small and (how.size or 0) <= SMALL else 0
-    if data not in KNOWN and path.is_dir():
+    path, kept = None if data in KNOWN else place(data), SMALL if small and (how.size or 0) <= SMALL else 0
+    if path is not None and path.is_dir():
         return stream_images(path, how, kept)
     return load_images(data, how, small=kept)
 

@@ -27,14 +27,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from training.arrays import as_pixels, read_arrays
 from training.errors import DataError as DataError
 from training.errors import sentence as sentence
 from training.folders import SPLITS as SPLITS
 from training.folders import TEST as TEST
 from training.folders import TRAIN as TRAIN
 from training.folders import VALIDATION as VALIDATION
-from training.folders import list_files, read_layout, split_of
-from training.labels import MISSING, read_labels
+from training.folders import Layout, list_files, read_layout, split_of
+from training.labels import MISSING, read_labels, shown, word
 from training.pictures import (
     MAX_PIXELS,
     OTHERS,
@@ -49,6 +50,7 @@ from training.pictures import (
     prepare,
 )
 from training.pictures import Array as Array
+from training.places import did_you_mean, nowhere, place
 from training.report import DataReport, listed, refuse_unreadable
 from training.tables import READERS as TABLES
 from training.tables import read_table
@@ -56,6 +58,8 @@ from training.tables import read_table
 MAX_BYTES = 4 * 2**30  # decoded images of one data set: they are held in memory
 HUB_TIMEOUT = 5.0  # seconds to find out whether the Hub answers; `datasets` alone retries for half a minute
 AT_ONCE = 256  # files that wait to be decoded
+LISTED = 5  # paths to nothing that are named one by one, where a table holds no others
+KINDS = ".npz, .zip, .parquet, or a table: .csv, .tsv, .jsonl, .json, .xlsx"
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -267,18 +271,19 @@ def report_on(
 
 def _find(data: str) -> tuple[Table, str, str | None, str]:
     """The table behind ``data``, its name, terms and source."""
-    path = Path(data).expanduser()
-    if data not in KNOWN and path.is_dir():
+    path = None if data in KNOWN else place(data)
+    if path is not None and path.is_dir():
         return _read_folder(path), path.resolve().name, None, path.resolve().name
-    if data not in KNOWN and path.is_file():
+    if path is not None:
         return _read_file(path), path.name.split(".")[0], None, path.name
-    if data in KNOWN or re.fullmatch(r"\w[\w.-]*/[\w.-]+", data) and suffix(path) not in READERS:
+    named = suffix(Path(data)) in READERS
+    if data in KNOWN or re.fullmatch(r"\w[\w.-]*/[\w.-]+", data) and not named:
         return _read_hub(data)
-    if "/" in data or suffix(path) in READERS:
-        raise DataError(f"there is no file or folder {data}")
+    if "/" in data or named:
+        raise nowhere(data)
     raise DataError(
-        f"unknown data set {data!r}: give one of {', '.join(KNOWN)}, a Hub data set OWNER/NAME, "
-        f"a {', '.join(READERS)} file or a folder of images"
+        f"unknown data set {shown(data)}{did_you_mean(data, list(KNOWN))}: give one of {', '.join(KNOWN)}, a Hub data "
+        f"set OWNER/NAME, a folder of images or a file ({KINDS})"
     )
 
 
@@ -291,33 +296,58 @@ def suffix(path: Path) -> str:
 
 def _read_file(path: Path) -> Table:
     if suffix(path) not in READERS:
-        raise DataError(f"{path.name} is none of {', '.join(READERS)}, nor a folder of images")
+        raise DataError(f"{path.name} is no set of pictures that can be read: {_remedy(path)}")
     return READERS[suffix(path)](path)
 
 
+def _remedy(path: Path) -> str:
+    if path.suffix.lower() in SUFFIXES:
+        return "it is one picture, so name the folder that holds many"
+    if path.suffix.lower() in (".tar", ".tgz", ".gz", ".bz2", ".xz", ".rar", ".7z"):
+        return "unpack this archive and name the folder"
+    if path.suffix.lower() == ".npy":
+        return "save it with its labels as .npz, by numpy.savez(file, images=..., labels=...)"
+    return f"give a folder of images or a file ({KINDS})"
+
+
 def _read_npz(path: Path) -> Table:
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path.name} is not a .npz archive")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_bytes(sum(entry.file_size for entry in archive.infolist()), path.name)
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {key: np.asarray(arrays[key]) for key in NPZ_KEYS if key in arrays.files}
-    except DataError:
-        raise
-    except (ValueError, OSError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as e:
-        raise DataError(f"{path.name} cannot be read: {sentence(e)}") from e
-    if "jpeg" in found and "offset" in found:
-        pictures: Array | Iterable[Picture] = _jpeg_stream(found["jpeg"], found["offset"], path.name)
-    elif "images" in found:
-        pictures = _as_uint8(found["images"], path.name)
+    found = read_arrays(path, MAX_BYTES)
+    pictures: Array | Iterable[Picture]
+    if found.images is not None:
+        pictures = found.images
     else:
-        raise DataError(f"{path.name} holds no array called images")
-    classes = tuple(str(c) for c in found["classes"].ravel()) if "classes" in found else None
-    return Table(pictures, found.get("labels"), found.get("split"), classes, "arrays")
+        assert found.jpeg is not None
+        assert found.offset is not None
+        pictures = _jpeg_stream(found.jpeg, found.offset, path.name)
+    classes = None if found.classes is None else tuple(map(word, found.classes.ravel().tolist()))
+    split = found.split
+    if split is not None and split.dtype.kind in "US":
+        split = split_codes(list(map(word, split.ravel().tolist())), path.name)
+    return Table(pictures, found.labels, split, classes, "arrays", notes=found.notes)
 
 
-NPZ_KEYS = ("images", "jpeg", "offset", "labels", "split", "classes")
+def _read_zip(path: Path) -> Table:
+    """Pictures in class folders, as a folder of them is read; one is unpacked when its turn comes."""
+    if not zipfile.is_zipfile(path):
+        raise DataError(
+            f"{path.name} is damaged, or no .zip: fetch it again, or unpack it and name the folder"
+        )
+    with zipfile.ZipFile(path) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+    _check_bytes(sum(sizes.values()), path.name)
+
+    def pictures(names: Sequence[str]) -> Iterator[Picture]:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                yield from ((name, archive.read(name)) for name in names)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+            raise DataError(
+                f"{path.name} cannot be unpacked ({sentence(error)}): unpack it yourself and name the folder"
+            ) from error
+
+    table = _of_layout(read_layout(list(sizes), SUFFIXES, "images", where=path.name, others=OTHERS))
+    table.pictures = pictures([name for name, _ in table.pictures])
+    return table
 
 
 def _jpeg_stream(jpeg: Array, offset: Array, name: str) -> Iterator[Picture]:
@@ -328,25 +358,6 @@ def _jpeg_stream(jpeg: Array, offset: Array, name: str) -> Iterator[Picture]:
         raise DataError(f"{name}: offset does not cut jpeg into pictures")
     pairs = itertools.pairwise(bounds.tolist())
     return ((f"image {i}", jpeg[a:b].tobytes()) for i, (a, b) in enumerate(pairs))
-
-
-def _as_uint8(images: Array, name: str) -> Array:
-    """Integers up to 255 or floats in [0, 1] as pixels: (N, H, W) or (N, H, W, C) -> (N, H, W, C) uint8."""
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise DataError(f"{name}: images are {images.shape}, not (N, H, W) or (N, H, W, 1 or 3)")
-    if not images.size:
-        raise DataError(f"{name} is empty")
-    if images.dtype.kind not in "biuf":
-        raise DataError(f"{name}: pixels are not numbers but {images.dtype}")
-    low, high = float(images.min()), float(images.max())
-    if not math.isfinite(low) or not math.isfinite(high):
-        raise DataError(f"{name} has NaN or infinite pixels")
-    top = 1 if images.dtype.kind in "bf" or high <= 1 else 255  # whole numbers up to 1 are black and white
-    if low < 0 or high > top:
-        raise DataError(f"{name}: pixels are {low:g} to {high:g}, not integers in 0..255 or floats in [0, 1]")
-    return images.astype(np.uint8, copy=False) if top == 255 else np.rint(images * 255.0).astype(np.uint8)
 
 
 # Names of columns, in small letters and without whatever is neither letter nor digit
@@ -379,13 +390,38 @@ def _read_table(path: Path) -> Table:
     codes = split_codes(frame[split].tolist(), path.name) if split else None
     file, pixels = _path_column(frame, names), [c for c in frame.columns if PIXEL.fullmatch(c)]
     notes = found.notes if label in (None, "label") else (*found.notes, f"labels are in the column {label}")
+    if label is None and (beside := [str(c) for c in frame.columns if not PIXEL.fullmatch(c)]):
+        notes = (
+            *notes,
+            f"none of the columns ({listed(beside, 5)}) is called label, class or alike: no labels",
+        )
     if file is None or len(pixels) > 1:
         images = _pixel_columns(frame, pixels, path.name)
         return Table(images, labels, codes, layout="a table of pixels", notes=notes)
+    if PurePosixPath(file).suffix.lower() in SUFFIXES:
+        raise DataError(
+            f"{path.name} has no header: its first line names {listed([str(c) for c in frame.columns], 3)}; add a line "
+            "above it that says path,label"
+        )
     pictures = [
         (name or f"row {i + 1} without a path", _beside(path, name)) for i, name in enumerate(frame[file])
     ]
+    _require_some(pictures, path.name, file)
     return Table(pictures, labels, codes, layout=f"a table of files in the column {file}", notes=notes)
+
+
+def _require_some(pictures: Sequence[tuple[str, Path]], name: str, column: str) -> None:
+    """``DataError`` for a column of addresses, or of many paths of which none leads anywhere."""
+    if addresses := [cell for cell, _ in pictures if re.match(r"https?://", cell)]:
+        raise DataError(
+            f"{name}: {len(addresses):,} of {len(pictures):,} cells of the column {column} are addresses, such as "
+            f"{addresses[0][:100]}, which are not fetched: download the pictures and write their paths"
+        )
+    if len(pictures) > LISTED and not any(os.path.exists(file) for _, file in pictures):
+        raise DataError(
+            f"{name}: none of the {len(pictures):,} files in the column {column} is there, such as "
+            f"{pictures[0][0][:100]}: write their paths as seen from the table's folder"
+        )
 
 
 def _usual(columns: Iterable[str]) -> dict[str, str]:
@@ -414,7 +450,11 @@ def _path_column(frame: Any, names: Mapping[str, str]) -> str | None:
 
 def _beside(table: Path, name: str) -> Path:
     """The file of a cell, relative to its table; written on Windows or not."""
-    return table.parent / (name if "\\" not in name else PureWindowsPath(name).as_posix())
+    name = name if "\\" not in name else PureWindowsPath(name).as_posix()
+    try:
+        return table.parent / Path(name).expanduser()
+    except RuntimeError:  # the home of somebody who is not here
+        return table.parent / name
 
 
 def _pixel_columns(frame: Any, columns: Sequence[str], name: str) -> Array:
@@ -439,17 +479,17 @@ def _pixel_columns(frame: Any, columns: Sequence[str], name: str) -> Array:
         row, column = np.argwhere(values.isna().to_numpy())[0]
         raise DataError(f"{name}: row {row + 1} has no number in column {values.columns[column]}")
     pixels = values.to_numpy().reshape(-1, side, side)
-    whole_numbers = (
-        pixels.dtype.kind == "f" and pixels.max(initial=0) > 1 and (pixels == np.rint(pixels)).all()
-    )
-    return _as_uint8(pixels.astype(np.int64) if whole_numbers else pixels, name)
+    return as_pixels(pixels, name)
 
 
 def split_codes(words: Sequence[Any], name: str) -> Array:
     """Part codes of words such as "train", "Testing", "val"."""
     codes = {word: split_of(str(word)) for word in set(words)}
     if unknown := [str(word) for word, code in codes.items() if code is None]:
-        raise DataError(f"{name}: unknown split {min(unknown)!r}, not one of {', '.join(SPLITS)}")
+        first = min(unknown)
+        what = f"unknown split {first!r}" if first.strip() else "no split"
+        row = [str(word) for word in words].index(first) + 1
+        raise DataError(f"{name}: {what} in row {row:,}, not one of {', '.join(SPLITS)}")
     return np.array([codes[word] for word in words])
 
 
@@ -478,6 +518,7 @@ def _read_parquet(path: Path) -> Table:
 
 READERS: dict[str, Callable[[Path], Table]] = {
     ".npz": _read_npz,
+    ".zip": _read_zip,
     **{kind: _read_table for kind in TABLES if kind not in (".txt", ".txt.gz", ".parquet")},
     ".parquet": _read_parquet,
 }
@@ -521,10 +562,18 @@ def _encoded(value: Any) -> bytes | Path:
 
 def _read_folder(path: Path) -> Table:
     """Images in class folders, below train/, validation/ and test/ or not; a flat folder has no labels."""
-    found = read_layout(list_files(path), SUFFIXES, "images", where=path.resolve().name, others=OTHERS)
+    table = _of_layout(
+        read_layout(list_files(path), SUFFIXES, "images", where=path.resolve().name, others=OTHERS)
+    )
+    table.pictures = [(name, path / name) for name, _ in table.pictures]
+    return table
+
+
+def _of_layout(found: Layout) -> Table:
+    """A table whose pictures have names and no bytes yet."""
     labels = [file.label for file in found.files]
     return Table(
-        [(file.name, path / file.name) for file in found.files],
+        [(file.name, b"") for file in found.files],
         None if None in labels else labels,
         np.array([file.split for file in found.files]),
         layout=found.layout,

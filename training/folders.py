@@ -174,8 +174,9 @@ def _parts(name: str) -> list[str]:
 
 
 def _folders(name: str) -> tuple[str, ...]:
-    """Folders above a file; a folder itself is one of them. One spelling of letters that Unicode writes in two ways."""
-    parts = [unicodedata.normalize("NFC", part) for part in _parts(name)]
+    """Folders above a file; a folder itself is one of them. One spelling of letters that Unicode writes in two ways,
+    and, as in all labels, of space."""
+    parts = [re.sub(" +", " ", unicodedata.normalize("NFC", part)).strip(" ") for part in _parts(name)]
     return tuple(parts if name.endswith("/") else parts[:-1])
 
 

@@ -8,7 +8,8 @@ A label is a word; what somebody wrote decides, not the type in which a file sto
 - None, NaN and an empty cell are no label; "NA", "None", "null" and "nan" in letters are words like others;
 - words of three letters or more that differ in case alone are one class, spelled as most rows spell it; shorter ones
   ("a" and "A", "CO" and "Co") stay two, which is said;
-- a list of one label is that label; several labels in one cell are refused.
+- a list of one label is that label; several labels in one cell are refused;
+- numbers with decimals that hardly ever repeat are measured, not classes, and are refused.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ from numpy.typing import NDArray
 from training.errors import DataError
 
 MISSING = -1  # index of a row without a label; as a number also the Hub's sign for "not public"
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+FEW_VALUES, MANY_VALUES = 5, 50  # different numbers: fewer may be classes, as ratings are; more are none
 SHORTEST_JOINED = 3  # letters; shorter words may differ in case on purpose, as letters and formulas do
 
 
@@ -73,6 +76,7 @@ def spelled(values: Iterable[Any], name: str) -> tuple[list[str], tuple[str, ...
     words = _words(values)
     counts = Counter(word for word in words if word)
     refuse_several(counts, name)
+    _refuse_measures(counts, name)
     joined, notes = _joined(counts)
     return [joined.get(w, w) for w in words] if joined else words, notes
 
@@ -111,6 +115,19 @@ def refuse_several(words: Iterable[str], name: str) -> None:
         raise DataError(
             f"{name} has cells with several labels, such as {shown(first)}: keep one label a row, and write what is "
             "one label without semicolons and pipes"
+        )
+
+
+def _refuse_measures(counts: Mapping[str, int], name: str) -> None:
+    """``DataError`` where labels are quantities: numbers, some with decimals, and too many different ones."""
+    if len(counts) < FEW_VALUES or not all(DECIMAL.fullmatch(w) for w in counts):
+        return
+    rare = len(counts) > MANY_VALUES or len(counts) * 2 > sum(counts.values())
+    if rare and any("." in w or "e" in w.lower() for w in counts):
+        first = ", ".join(sorted(counts, key=float)[:2])
+        raise DataError(
+            f"{name} has {len(counts):,} different numbers with decimals as labels ({first}, ...): that is a quantity, "
+            "and what is learned here are classes, so write ranges of it, such as low and high"
         )
 
 

@@ -49,6 +49,9 @@ OTHERS = {
     **dict.fromkeys(
         (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z"), "archives inside folders are not read, unpack them"
     ),
+    **dict.fromkeys(
+        (".csv", ".tsv", ".jsonl", ".parquet"), "tables inside folders are not read, name one itself"
+    ),
 }
 STRANGERS = {  # first bytes -> what they are
     b"version https://git-lfs": "a Git LFS pointer, run `git lfs pull`",

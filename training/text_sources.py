@@ -5,7 +5,6 @@ Every reader gives ``Rows``: texts with their labels and parts, and what there i
 
 from __future__ import annotations
 
-import difflib
 import re
 import tempfile
 import zipfile
@@ -20,6 +19,7 @@ from training.datasets import fetch
 from training.errors import DataError, counted, sentence
 from training.folders import SPLITS, TRAIN, list_files, read_layout
 from training.labels import in_order, shown, spelled
+from training.places import did_you_mean, nowhere, place
 from training.report import listed, refuse_unreadable
 from training.tables import (
     LIMITS,
@@ -132,31 +132,22 @@ def find(data: str, text: tuple[str, ...], label: str | None) -> tuple[Rows, str
     Raises:
         DataError: there are none, or they cannot be read.
     """
-    path = Path(data).expanduser()
-    if data not in KNOWN and path.is_dir():
+    path = None if data in KNOWN else place(data)
+    if path is not None and path.is_dir():
         name = path.resolve().name
         return read_folder(path, name, text, label), name, None, name
-    if data not in KNOWN and path.is_file():
+    if path is not None:
         read = read_archive if kind_of(path) == ".zip" else read_file
         return read(path, text, label), path.name.split(".")[0], None, path.name
-    named = is_table(path) or kind_of(path) == ".zip"
+    named = is_table(Path(data)) or kind_of(Path(data)) == ".zip"
     if data in KNOWN or re.fullmatch(r"\w[\w.-]*/[\w.-]+", data) and not named:
         return read_hub(data, text, label)
     if "/" in data or named:
-        raise DataError(
-            f"there is no file or folder {data}{_near(path)}: give its path from the folder that you are in"
-        )
+        raise nowhere(data)
     raise DataError(
-        f"unknown data set {shown(data)}: give one of {', '.join(KNOWN)}, a Hub data set OWNER/NAME, a table "
-        "(.csv, .tsv, .jsonl, .json, .xlsx, .parquet) or a folder of texts"
+        f"unknown data set {shown(data)}{did_you_mean(data, list(KNOWN))}: give one of {', '.join(KNOWN)}, a Hub data "
+        "set OWNER/NAME, a table (.csv, .tsv, .jsonl, .json, .xlsx, .parquet) or a folder of texts"
     )
-
-
-def _near(path: Path) -> str:
-    """The file that was meant, perhaps."""
-    there = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, there, 1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 # ---- tables ----

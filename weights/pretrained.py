@@ -374,7 +374,9 @@ class Pretrained(PyTorchModelHubMixin):
         except WeightsError:
             return False
         mine = json.loads(to_json(self._arguments()))
-        if (library, arguments) != (self._library(), mine):
+        given = inspect.signature(type(self).__init__).parameters
+        usual = {name: given[name].default for name in self.later}  # which older folders leave out
+        if (library, usual | arguments) != (self._library(), usual | mine):
             return False
         state: dict[str, Tensor] = self.state_dict()  # type: ignore[attr-defined]
         first = set(_first_names(state).values())

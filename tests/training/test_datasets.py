@@ -3,7 +3,9 @@
 import errno
 import gzip
 import io
+import shutil
 import zipfile
+from pathlib import Path
 
 import datasets
 import huggingface_hub
@@ -373,13 +375,17 @@ def with_nan():
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pictures": GREY}, "no array called images"),
-        ({"images": np.array([GREY, None], object)}, "Object arrays cannot be loaded"),
+        ({"grey": GREY}, "no array called images, only grey: save"),
+        ({"images": np.array([GREY, None], object)}, "holds Python objects: save numbers"),
         ({"images": with_nan()}, "NaN"),
-        ({"images": GREY * 1.0}, "floats in"),
+        ({"images": GREY + 0.5}, "floats in"),
+        ({"images": GREY / 127.5 - 1}, r"scale them as \(x \+ 1\) / 2"),
         ({"images": GREY.astype(int) - 1}, r"0\.\.255"),
         ({"images": GREY.astype(str)}, "not numbers"),
-        ({"images": COLOUR.transpose(0, 3, 1, 2)}, r"\(40, 3, 6, 6\), not \(N, H, W\)"),
+        ({"images": np.stack([GREY] * 4, -1)}, r"\(40, 6, 6, 4\), not \(N, H, W\).*: lay transparent parts"),
+        ({"x_train": GREY, "y_train": LABELS, "x_test": GREY}, "has labels for some parts only"),
+        ({"x_train": GREY, "x_test": COLOUR}, r"do not fit together: they are \(40, 6, 6\), \(40, 6, 6, 3\)"),
+        ({"images": GREY, "split": ["train"] * 39 + ["tset"]}, "unknown split 'tset' in row 40"),
         ({"images": GREY[:0]}, "empty"),
         ({"images": GREY[:1]}, "cannot hold out 1 of 1"),
         ({"images": GREY, "labels": LABELS[:-1]}, "40 images but labels of shape"),
@@ -424,8 +430,23 @@ def test_bad_npz(tmp_path, arrays, message):
         ("a.csv", b"label,pixel0,split\n1,1,train\n1,2,tset\n", "unknown split 'tset'"),
         ("a.csv", b"path\nnone.png\n", r"none.png \(there is no image file of that name\)"),
         ("a.csv", b"path\na.csv\n", r"1 of 1 images cannot be read: a.csv \(not a readable image\)"),
-        ("a.txt", b"hello", "a.txt is none of .npz"),
-        ("a.png", png(GREY[0]), "a.png is none of .npz"),
+        (
+            "a.txt",
+            b"hello",
+            r"a.txt is no set of pictures that can be read: give a folder of images or a file \(.npz",
+        ),
+        ("a.tar.gz", b"hello", "unpack this archive"),
+        ("a.npy", b"hello", "save it with its labels as .npz"),
+        ("a.zip", b"hello", "a.zip is damaged, or no .zip"),
+        ("a.csv", b"1.png,cat\n2.png,dog\n", "no header: its first line names 1.png, cat; add a line"),
+        (
+            "a.csv",
+            b"path\nhttps://a.org/1.png\n",
+            "addresses, such as https://a.org/1.png, which are not fetched",
+        ),
+        ("a.csv", b"path\n" + b"C:\\pics\\1.png\n" * 9, "none of the 9 files in the column path is there"),
+        ("a.csv", b"label,pixel0,split\n1,1,train\n1,2,\n", "no split in row 2"),
+        ("a.png", png(GREY[0]), "a.png .*: it is one picture, so name the folder"),
     ],
 )
 def test_bad_file(tmp_path, name, content, message):
@@ -453,6 +474,66 @@ def test_bad_folder(tmp_path, monkeypatch, files, message):
     monkeypatch.setattr(pictures, "MAX_PIXELS", 2000)
     with pytest.raises(DataError, match=message):
         load_images(folder_of(tmp_path, *files))
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_zip_of_pictures_is_its_folder(tmp_path, wrapped):
+    folder = Path(write_folder(tmp_path, COLOUR))
+    archive = shutil.make_archive(
+        str(tmp_path / "pics"), "zip", folder.parent if wrapped else folder, folder.name if wrapped else None
+    )
+    expected, found = (load_images(str(path), Preparation(6)) for path in (folder, archive))
+    assert torch.equal(found.train.images, expected.train.images)
+    assert torch.equal(found.test.labels, expected.test.labels)
+    assert found.classes == expected.classes
+
+
+def test_pictures_in_a_zip_that_is_damaged_are_a_sentence(tmp_path):
+    with zipfile.ZipFile(tmp_path / "pics.zip", "w") as archive:
+        for i in range(4):
+            archive.writestr(f"{i % 2}/{i}.png", png(GREY[i]))
+    content = (tmp_path / "pics.zip").read_bytes()
+    (tmp_path / "pics.zip").write_bytes(content.replace(png(GREY[1])[20:40], bytes(20)))
+    with pytest.raises(DataError, match=r"pics.zip cannot be unpacked \(.*\): unpack it yourself"):
+        load_images(str(tmp_path / "pics.zip"))
+
+
+def test_a_table_without_labels_says_which_columns_it_has(tmp_path):
+    for i in range(9):
+        (tmp_path / f"{i}.png").write_bytes(png(GREY[i]))
+    (tmp_path / "a.csv").write_text("file,breed\n" + "".join(f"{i}.png,{i % 3}\n" for i in range(9)))
+    notes = load_images(str(tmp_path / "a.csv")).report.notes
+    assert "none of the columns (file, breed) is called label, class or alike: no labels" in notes
+
+
+@pytest.mark.parametrize(
+    ("arrays", "parts"),
+    [
+        ({"X": GREY, "y": LABELS}, None),
+        ({"image": GREY.astype(np.float32), "label": LABELS}, None),
+        ({"arr_0": GREY.reshape(N, -1), "arr_1": LABELS}, None),
+        ({"images": GREY[:, None], "labels": np.eye(5)[LABELS]}, None),
+        ({"images": GREY, "labels": LABELS[:, None], "split": np.array(["train", "test", "val"])[SPLIT]}, SPLIT),
+        ({"images": GREY, "labels": LABELS, "split": np.array([b"training", b"test", b"dev"])[SPLIT]}, SPLIT),
+        (
+            {f"{x}_{p}": a[i == SPLIT] for i, p in enumerate(("train", "test", "val"))
+             for x, a in (("x", GREY), ("y", LABELS))},
+            SPLIT,
+        ),
+        (
+            {f"{p}_{x}": a[i == SPLIT] for i, p in enumerate(("train", "test", "val"))
+             for x, a in (("images", GREY), ("labels", LABELS[:, None]))},
+            SPLIT,
+        ),
+    ],
+)  # fmt: skip
+def test_arrays_under_the_names_that_people_give(tmp_path, arrays, parts):
+    """Each way is the same pictures with the same labels, in the same parts, as the plain names."""
+    plain = {"images": GREY, "labels": LABELS} | ({} if parts is None else {"split": parts})
+    expected, found = (load_images(save(tmp_path, **kinds)) for kinds in (plain, arrays))
+    for part in ("train", "validation", "test"):
+        assert torch.equal(getattr(found, part).images, getattr(expected, part).images)
+        assert torch.equal(getattr(found, part).labels, getattr(expected, part).labels)
 
 
 def test_partly_labelled_folder(tmp_path):
@@ -485,8 +566,18 @@ def test_images_beyond_memory_are_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [
-        ("mnits", {}, "unknown data set 'mnits': give one of mnist, fashion, cifar10"),
+        (
+            "mnits",
+            {},
+            r"unknown data set 'mnits' \(did you mean mnist\?\): give one of mnist, fashion, cifar10",
+        ),
         ("missing.npz", {}, "no file or folder missing.npz"),
+        ("MNIST", {}, "did you mean mnist"),
+        (" ", {}, "the data have no name"),
+        ("a" * 5000, {}, "unknown data set 'a{59}…'"),
+        ("/dev/null", {}, "/dev/null is neither a file nor a folder"),
+        ("https://huggingface.co/datasets/ylecun/mnist", {}, "give the data set's name, ylecun/mnist$"),
+        ("https://a.org/pics.zip", {}, "an address, which is not fetched: download it"),
         ("runs/missing.csv", {}, "no file or folder"),
         ("./missing", {}, "no file or folder"),
         ("mnist", {"how": Preparation(channels=2)}, "channels must be 1 or 3"),

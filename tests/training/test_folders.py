@@ -284,3 +284,10 @@ def test_all_that_cannot_be_read_is_named_at_once():
         DataError, match=r"pics: 2 of 3 images cannot be read: a.jpg \(empty\), b/c.jpg \(cut\); "
     ):
         refuse_unreadable({"a.jpg": "empty", "b/c.jpg": "cut"}, 3, "images", "pics")
+
+
+def test_space_around_a_folders_name_is_no_other_class():
+    names = [f"{folder}/{i}.png" for folder in ("cat", "cat ", "sea  lion", "sea lion") for i in range(2)]
+    found = read_layout(names, {".png"}, "images", where="pics")
+    assert {file.label for file in found.files} == {"cat", "sea lion"}
+    assert not found.notes

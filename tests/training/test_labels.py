@@ -126,3 +126,23 @@ def test_several_labels_in_a_cell_are_refused_as_such(values, classes):
 )
 def test_one_label_with_a_sign_in_it_is_one_label(values):
     assert set(read_labels(values, "x").classes) == set(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [i * 0.37 + 0.1 for i in range(12)],
+        [f"{i / 100:.2f}" for i in range(100)] * 9,
+        ["1e-3", "2e-3", "0.5", "7", "9.25"],
+    ],
+)
+def test_quantities_are_no_classes(values):
+    with pytest.raises(DataError, match="different numbers with decimals as labels .*: that is a quantity"):
+        read_labels(values, "a.csv")
+
+
+@pytest.mark.parametrize(
+    "values", [[0.5, 1.5, 2.5, 4.5] * 3, list(range(80)), [0.5, 1.0, 1.5, 2, 2.5, 3] * 4]
+)
+def test_ratings_and_whole_numbers_are_classes(values):
+    assert len(read_labels(values, "a.csv").classes) == len(set(values))

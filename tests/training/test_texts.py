@@ -219,7 +219,7 @@ def test_bad_folders(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("imbd", "unknown data set 'imbd': give one of imdb"),
+        ("imbd", r"unknown data set 'imbd' \(did you mean imdb\?\): give one of imdb"),
         ("gone.csv", "no file or folder"),
         ("./x", "no file"),
     ],
