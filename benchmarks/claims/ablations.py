@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, describe, error, need, of_rows
+from benchmarks.claims.claim import Axis, Claim, Plot, describe, error, need, of_rows, unless
 from benchmarks.tools.tables import Columns, Rows
 
 COLUMNS: Columns = {
@@ -31,22 +31,10 @@ SECONDS = Axis("training, CPU seconds", "cpu_seconds", "lower")
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one data set."""
     rows: Rows = results["rows"]
-    plots = (("Nats and clusters", NATS, CLUSTERS), ("Nats and time", SECONDS, NATS))
-    return [
-        describe(
-            name,
-            "ablations",
-            results,
-            _numbers(rows, results),
-            system="Shapes in 2D",
-            rows=rows,
-            columns=COLUMNS,
-            plots=tuple(
-                Plot(title, x, y, of_rows(rows, COLUMNS, x, y, _series, _short)) for title, x, y in plots
-            ),
-            series=SERIES,
-        )
-    ]
+    axes = (("Nats and clusters", NATS, CLUSTERS), ("Nats and time", SECONDS, NATS))
+    plots = tuple(Plot(title, x, y, of_rows(rows, COLUMNS, x, y, _series, _short)) for title, x, y in axes)
+    numbers = _numbers(rows, results)
+    return [describe("ablations", name, results, numbers, (rows, COLUMNS), plots, SERIES)]
 
 
 def _series(row: str) -> str:
@@ -75,7 +63,7 @@ def _numbers(rows: Rows, results: dict[str, Any]) -> dict[str, Any]:
         "better": {row: -nats for row, nats in worse.items() if nats < -spread},
         "spread": spread,
         "one_seed": results["seeds"] == 1,
-        "several": results["seeds"] if results["seeds"] != 1 else None,
+        "several": unless(results["seeds"], 1),
         "epochs": results["epochs"][0],
         "changed": [{"option": o, "value": found} for o, found, usual in options if found != usual],
     }

@@ -52,7 +52,6 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         return rows[row]["model"]
 
     numbers = {
-        "data_name": results["data"],
         "ours": ours,
         "plain": plain,
         "fewer": need(plain, "nats") - need(ours, "nats"),
@@ -60,16 +59,5 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "epochs": epochs[0] if epochs != EPOCHS else None,
         "plain_epochs": epochs[1],
     }
-    return [
-        describe(
-            name,
-            "affine_vae",
-            results,
-            numbers,
-            system="Shapes in 2D",
-            rows=as_table(rows),
-            columns=plainly(*rows),
-            plots=tuple(Plot(title, x, y, of_rows(rows, TOLD, x, y, series)) for title, x, y in PLOTS),
-            series=SERIES,
-        )
-    ]
+    plots = tuple(Plot(title, x, y, of_rows(rows, TOLD, x, y, series)) for title, x, y in PLOTS)
+    return [describe("affine_vae", name, results, numbers, (as_table(rows), plainly(*rows)), plots, SERIES)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, need, told
+from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, need, told, unless
 from benchmarks.tools.tables import Columns, Rows
 
 BIN = 15
@@ -38,22 +38,11 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "most": sure[-1],
         "turned": [f"of {first} it is {second}" for first, second in turned.items()],
         "two_ways": two_ways,
-        "other_model": results["model"] if results["model"] != MODEL else None,
+        "other_model": unless(results["model"], MODEL),
     }
     points = tuple(point for row in shown for point in _points(row, rows[row]["histogram"]))
-    return [
-        describe(
-            name,
-            "canonical",
-            results,
-            numbers,
-            system="Shapes in 2D",
-            rows=rows,
-            columns=COLUMNS,
-            plots=(Plot("", ANGLE, SHARE, points, lines=True),),
-            series=shown,
-        )
-    ]
+    plots = (Plot("", ANGLE, SHARE, points, lines=True),)
+    return [describe("canonical", name, results, numbers, (rows, COLUMNS), plots, shown)]
 
 
 def completed(rows: Rows) -> Rows:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmarks.claims.words import fill, template
 from benchmarks.tools.tables import MISSING, Columns, Rows, cells
 
-System = Literal["Shapes in 2D", "Shapes in 3D", "Kernels", "Text", "The page"]
-SYSTEMS: tuple[System, ...] = ("Shapes in 2D", "Shapes in 3D", "Kernels", "Text", "The page")
+SYSTEMS = ("Shapes in 2D", "Shapes in 3D", "Kernels", "Text", "The page")
 SEEDS = "deviation over seeds"
 PER_CENT = "{:.1f} %"
 
@@ -93,6 +92,7 @@ class Claim:
     Args:
         name: in links, and of the table in the README.
         title: a few words, for a list.
+        system: one of ``SYSTEMS``.
         sentence: what is claimed, with its numbers.
         limits: what the numbers do not show, or where the claim fails.
         rows, columns: the table.
@@ -107,7 +107,7 @@ class Claim:
 
     name: str
     title: str
-    system: System
+    system: str
     sentence: str
     limits: str
     rows: Rows
@@ -162,6 +162,17 @@ def error(value: Any) -> float:
     """Deviation over seeds; 0 of a single run."""
     several = isinstance(value, Mapping) and value.get("n", 1) > 1
     return (mean(value.get("std")) or 0.0) if several else 0.0
+
+
+def unless(value: Any, usual: Any) -> Any:
+    """The value; None where it is the usual one, which need not be said."""
+    return None if value == usual else value
+
+
+def span(counts: Iterable[int]) -> str:
+    """ "3", or "1 to 3" of several that differ."""
+    found = sorted(set(counts))
+    return f"{found[0]}" if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def facts(row: Mapping[str, Any], columns: Columns) -> tuple[tuple[str, str], ...]:
@@ -221,14 +232,11 @@ def data_title(data: str) -> str:
 
 
 def describe(
-    name: str,
     kind: str,
+    name: str,
     results: Mapping[str, Any],
     numbers: Mapping[str, Any],
-    *,
-    system: System,
-    rows: Rows,
-    columns: Columns,
+    table: tuple[Rows, Columns],
     plots: tuple[Plot, ...],
     series: tuple[str, ...],
 ) -> Claim:
@@ -242,23 +250,23 @@ def describe(
         ClaimError: none of the numbers that are claimed exists.
     """
     data = results.get("data", "")
-    known = {**results, "data": data_title(data), "file": argument(data), **numbers}
+    known = {**results, "data": data_title(data), "data_name": data, "file": argument(data), **numbers}
     said = {part: fill(sentences, known) for part, sentences in template(kind).items()}
     if not said["Claim"]:
         raise ClaimError("there is no number of what it claims")
     return Claim(
-        name,
-        " ".join(said["Title"]),
-        system,
-        " ".join(said["Claim"]),
-        " ".join(said["Limits"]),
-        rows,
-        columns,
-        plots,
-        series,
-        ", ".join(said["Tested on"]),
-        ", ".join(said["Runs"]),
-        " ".join(said["Command"]),
-        results,
-        " ".join(said.get("Notes", ())),
+        name=name,
+        title=" ".join(said["Title"]),
+        system=" ".join(said["System"]),
+        sentence=" ".join(said["Claim"]),
+        limits=" ".join(said["Limits"]),
+        rows=table[0],
+        columns=table[1],
+        plots=plots,
+        series=series,
+        n=", ".join(said["Tested on"]),
+        seeds=", ".join(said["Runs"]),
+        command=" ".join(said["Command"]),
+        results=results,
+        notes=" ".join(said.get("Notes", ())),
     )

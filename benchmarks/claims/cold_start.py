@@ -32,16 +32,5 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "every": rows[EVERY],
         "install": results.get("install"),
     }
-    return [
-        describe(
-            name,
-            "cold_start",
-            results,
-            numbers,
-            system="The page",
-            rows=rows,
-            columns=COLUMNS,
-            plots=(Plot("", SPENT, MEMORY, of_rows(rows, COLUMNS, SPENT, MEMORY, series=str)),),
-            series=(ONE, SHIPPED, EVERY),
-        )
-    ]
+    plots = (Plot("", SPENT, MEMORY, of_rows(rows, COLUMNS, SPENT, MEMORY, series=str)),)
+    return [describe("cold_start", name, results, numbers, (rows, COLUMNS), plots, (ONE, SHIPPED, EVERY))]

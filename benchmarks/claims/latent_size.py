@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, describe, error, need, of_rows
+from benchmarks.claims.claim import Axis, Claim, Plot, describe, error, need, of_rows, span
 from benchmarks.tools.tables import Columns, Rows
 
 COLUMNS: Columns = {
@@ -27,19 +27,9 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one data set."""
     rows = titled(results)
     points = of_rows(rows, {**COLUMNS, **NEEDED}, NUMBERS, NATS, _series, lambda _: "", "nats_std_error")
-    return [
-        describe(
-            name,
-            "latent_size",
-            results,
-            _numbers(rows, results),
-            system="Shapes in 2D",
-            rows=rows,
-            columns={**COLUMNS, **NEEDED},
-            plots=(Plot("", NUMBERS, NATS, points, lines=True, bars="standard error over pictures"),),
-            series=SERIES,
-        )
-    ]
+    plots = (Plot("", NUMBERS, NATS, points, lines=True, bars="standard error over pictures"),)
+    numbers = _numbers(rows, results)
+    return [describe("latent_size", name, results, numbers, (rows, {**COLUMNS, **NEEDED}), plots, SERIES)]
 
 
 def titled(results: dict[str, Any]) -> Rows:
@@ -78,7 +68,7 @@ def _numbers(rows: Rows, results: dict[str, Any]) -> dict[str, Any]:
         "enough": enough if enough < max(r["latents"] for r in ours) else None,
         "behind": " or ".join(str(r["latents"]) for r in ours if need(r, "nats") > max(bounds)) or None,
         "once": once if more else None,
-        "more": " to ".join(map(str, dict.fromkeys((more[0], more[-1])))) if more else None,
-        "runs": " to ".join(map(str, dict.fromkeys((runs[0], runs[-1])))),
+        "more": span(more) if more else None,
+        "runs": span(runs),
         "several": results["seeds"] if results["seeds"] > 1 else None,
     }

@@ -36,21 +36,9 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     rows = rows_of(results["visitors"])
     actions = dict.fromkeys(row["action"] for row in rows.values())
     first = [ALL, *(action for action in actions if action != ALL)]
-    return [
-        describe(
-            name,
-            "load",
-            results,
-            _numbers(rows, results),
-            system="The page",
-            rows=rows,
-            columns=COLUMNS,
-            plots=tuple(
-                _plot(action, {n: r for n, r in rows.items() if r["action"] == action}) for action in first
-            ),
-            series=tuple(PERCENTILES.values()),
-        )
-    ]
+    plots = tuple(_plot(action, {n: r for n, r in rows.items() if r["action"] == action}) for action in first)
+    numbers = _numbers(rows, results)
+    return [describe("load", name, results, numbers, (rows, COLUMNS), plots, tuple(PERCENTILES.values()))]
 
 
 def _people(count: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows
+from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows, unless
 from benchmarks.tools.tables import Columns, Rows, plainly
 
 COLUMNS: Columns = {
@@ -37,24 +37,11 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "fastest": max(tied, key=lambda row: need(row, "faster, batch 1")),
         "slowest": min(tied, key=lambda row: need(row, "faster, batch 1")),
         "smallest": max(tied, key=lambda row: need(row, "fewer parameters")),
-        "other_rounds": results["rounds"] if results["rounds"] != ROUNDS else None,
+        "other_rounds": unless(results["rounds"], ROUNDS),
     }
-    plots = (("Time and size", PARAMETERS, TIME), ("Time and work saved", LESS_WORK, FASTER))
-    return [
-        describe(
-            name,
-            "network_costs",
-            results,
-            numbers,
-            system="Kernels",
-            rows=rows,
-            columns=COLUMNS,
-            plots=tuple(
-                Plot(title, x, y, of_rows(rows, COLUMNS, x, y, _series, _short)) for title, x, y in plots
-            ),
-            series=SERIES,
-        )
-    ]
+    axes = (("Time and size", PARAMETERS, TIME), ("Time and work saved", LESS_WORK, FASTER))
+    plots = tuple(Plot(title, x, y, of_rows(rows, COLUMNS, x, y, _series, _short)) for title, x, y in axes)
+    return [describe("network_costs", name, results, numbers, (rows, COLUMNS), plots, SERIES)]
 
 
 def _series(row: str) -> str:

@@ -26,16 +26,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "short": outside / short,
         "cores": f"{results['threads']} thread{'s' * (results['threads'] > 1)}",
     }
+    plots = (Plot("", FLOAT, INT8, of_rows(rows, COLUMNS, FLOAT, INT8, series=str)),)
     return [
-        describe(
-            name,
-            "outside_encoder",
-            results,
-            numbers,
-            system="Text",
-            rows=rows,
-            columns=COLUMNS,
-            plots=(Plot("", FLOAT, INT8, of_rows(rows, COLUMNS, FLOAT, INT8, series=str)),),
-            series=(OUTSIDE, FULL, SHORT),
-        )
+        describe("outside_encoder", name, results, numbers, (rows, COLUMNS), plots, (OUTSIDE, FULL, SHORT))
     ]

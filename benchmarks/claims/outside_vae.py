@@ -26,16 +26,5 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "fewer": outside - ours,
         "runs": [f"{row['nats']['n']} of {name}" for name, row in rows.items()],
     }
-    return [
-        describe(
-            name,
-            "outside_vae",
-            results,
-            numbers,
-            system="Shapes in 2D",
-            rows=rows,
-            columns=COLUMNS,
-            plots=(Plot("", SIZE, NATS, of_rows(rows, COLUMNS, SIZE, NATS, series=str)),),
-            series=(OURS, OUTSIDE),
-        )
-    ]
+    plots = (Plot("", SIZE, NATS, of_rows(rows, COLUMNS, SIZE, NATS, series=str)),)
+    return [describe("outside_vae", name, results, numbers, (rows, COLUMNS), plots, (OURS, OUTSIDE))]

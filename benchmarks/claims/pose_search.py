@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows
+from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows, unless
 from benchmarks.tools.tables import Columns, Rows
 
 COLUMNS: Columns = {
@@ -33,29 +33,19 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         row.startswith("grid") for row in rows
     )  # there is no small grid of the rotations of space
     things = "shapes" if solid else "pictures"
-    plots = (("Loss", NATS, "nats_std_error"), ("Turns found", FOUND, ""), ("Median error", DEGREES, ""))
-    return [
-        describe(
-            name,
-            "pose_search",
-            results,
-            {**_numbers(rows, results), "things": things},
-            system="Shapes in 3D" if solid else "Shapes in 2D",
-            rows=rows,
-            columns=COLUMNS,
-            plots=tuple(
-                Plot(
-                    title,
-                    TIME,
-                    y,
-                    of_rows(rows, COLUMNS, TIME, y, _series, _short, key),
-                    bars=f"standard error over {things}",
-                )
-                for title, y, key in plots
-            ),
-            series=SERIES,
+    axes = (("Loss", NATS, "nats_std_error"), ("Turns found", FOUND, ""), ("Median error", DEGREES, ""))
+    plots = tuple(
+        Plot(
+            title,
+            TIME,
+            y,
+            of_rows(rows, COLUMNS, TIME, y, _series, _short, key),
+            bars=f"standard error over {things}",
         )
-    ]
+        for title, y, key in axes
+    )
+    numbers = {**_numbers(rows, results), "things": things, "solid": solid}
+    return [describe("pose_search", name, results, numbers, (rows, COLUMNS), plots, SERIES)]
 
 
 def _series(row: str) -> str:
@@ -80,7 +70,7 @@ def _numbers(rows: Rows, results: dict[str, Any]) -> dict[str, Any]:
         "missed": 1 - need(fast, "within_15"),
         "surer": {n: s for n, r in others.items() if (s := need(r, "within_15")) > need(fast, "within_15")},
         "halves": halves if halves - need(fast, "within_15") > HALVES else None,
-        "other_model": results["model"] if results["model"] != MODEL else None,
-        "other_n": results["n"] if results["n"] != TESTED else None,
-        "other_rounds": results["rounds"] if results["rounds"] != ROUNDS else None,
+        "other_model": unless(results["model"], MODEL),
+        "other_n": unless(results["n"], TESTED),
+        "other_rounds": unless(results["rounds"], ROUNDS),
     }

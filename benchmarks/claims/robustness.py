@@ -33,19 +33,8 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "gap": need(searched, "mean over angles") - need(affine, "mean over angles"),
         "angles": len(points) // len(rows),
     }
-    return [
-        describe(
-            name,
-            "robustness",
-            results,
-            numbers,
-            system="Shapes in 2D",
-            rows=rows,
-            columns=COLUMNS,
-            plots=(Plot("", ANGLE, NATS, points, lines=True),),
-            series=(SEARCHED, PLAIN, AFFINE),
-        )
-    ]
+    plots = (Plot("", ANGLE, NATS, points, lines=True),)
+    return [describe("robustness", name, results, numbers, (rows, COLUMNS), plots, (SEARCHED, PLAIN, AFFINE))]
 
 
 def _point(row: str, at: dict[str, float]) -> Point:

@@ -34,7 +34,6 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     gains = {row: _gain(found, "rotation") for row, found in rows.items()}
     most, least = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
     numbers = {
-        "data_name": results["data"],
         "classes": len(rows),
         "ahead": sum(gain > 0 for gain in gains.values()),
         "most": most,
@@ -43,17 +42,16 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "least_gain": gains[least],
         "behind": [row for row, found in rows.items() if _gain(found, "cube") < 0],
     }
+    plots = (Plot("", PLAIN, AFFINE, points, bars="standard error over shapes", equal=True),)
     return [
         describe(
-            name,
             "shape_classes",
+            name,
             results,
             numbers,
-            system="Shapes in 3D",
-            rows=rows,
-            columns=COLUMNS,
-            plots=(Plot("", PLAIN, AFFINE, points, bars="standard error over shapes", equal=True),),
-            series=tuple(TITLES[group] for group in reversed(GROUPS)),
+            (rows, COLUMNS),
+            plots,
+            tuple(TITLES[group] for group in reversed(GROUPS)),
         )
     ]
 

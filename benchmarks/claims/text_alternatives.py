@@ -61,17 +61,17 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         Point(way(r).series, n, need(r, "ms"), need(r, "accuracy"), facts=facts(r, COLUMNS), label=n)
         for n, r in rows.items()
     )
+    plots = (Plot("Accuracy over time", MS, ACCURACY, points),)
+    numbers = {**_numbers(rows), "seen": results["skipped"] or None}
     return [
         describe(
-            name,
             "text_alternatives",
+            name,
             results,
-            {**_numbers(rows), "data_name": results["data"], "seen": results["skipped"] or None},
-            system="Text",
-            rows=rows,
-            columns=COLUMNS,
-            plots=(Plot("Accuracy over time", MS, ACCURACY, points),),
-            series=(PLANS, INT8, CUT, OTHERS),
+            numbers,
+            (rows, COLUMNS),
+            plots,
+            (PLANS, INT8, CUT, OTHERS),
         )
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.claims.claim import Axis, Claim, Plot, data_title, describe, need, of_rows
+from benchmarks.claims.claim import Axis, Claim, Plot, data_title, describe, need, of_rows, span
 from benchmarks.claims.words import listed
 from benchmarks.tools.tables import Columns, Rows
 
@@ -36,19 +36,9 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     def series(row: str) -> str:
         return SHIPPED if row in results["shipped"] else ONCE
 
-    return [
-        describe(
-            name,
-            "text_fronts",
-            results,
-            _numbers(rows, results["shipped"]),
-            system="Text",
-            rows=rows,
-            columns=COLUMNS,
-            plots=(Plot("", FASTER, RIGHT, of_rows(rows, COLUMNS, FASTER, RIGHT, series, _title)),),
-            series=(ONCE, SHIPPED),
-        )
-    ]
+    plots = (Plot("", FASTER, RIGHT, of_rows(rows, COLUMNS, FASTER, RIGHT, series, _title)),)
+    numbers = _numbers(rows, results["shipped"])
+    return [describe("text_fronts", name, results, numbers, (rows, COLUMNS), plots, (ONCE, SHIPPED))]
 
 
 def _title(row: str) -> str:
@@ -88,6 +78,6 @@ def _numbers(rows: Rows, shipped: Sequence[str]) -> dict[str, Any]:
         "behind": behind,
         "cpus": "; ".join(_processors(rows)),
         "names": " ".join(others),
-        "runs": " to ".join(map(str, dict.fromkeys((runs[0], runs[-1])))),
+        "runs": span(runs),
         "several": runs[-1] if runs[-1] > 1 else None,
     }

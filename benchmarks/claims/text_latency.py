@@ -91,26 +91,15 @@ def _plans(name: str, results: dict[str, Any]) -> Claim:
     plan = fastest(first, engine)
     row = first[plan]
     numbers = {
-        "data_name": results["data"],
         "plan": plan,
         "faster": need(full, engine) / need(row, engine),
         "gained": 100 * (need(row, "accuracy") - need(full, "accuracy")),
         "linear_faster": need(row, engine) / need(linear, "linear"),
         "linear_gained": 100 * (need(linear, "accuracy") - need(row, "accuracy")),
     }
-    return describe(
-        name,
-        "text_latency",
-        results,
-        numbers,
-        system="Text",
-        rows={
-            f"{setting}: {plan}": row for setting, found in settings.items() for plan, row in found.items()
-        },
-        columns=COLUMNS,
-        plots=tuple(Plot(s, TIME, ACCURACY, tuple(_points(found))) for s, found in settings.items()),
-        series=SERIES,
-    )
+    plots = tuple(Plot(s, TIME, ACCURACY, tuple(_points(found))) for s, found in settings.items())
+    rows = {f"{setting}: {plan}": row for setting, found in settings.items() for plan, row in found.items()}
+    return describe("text_latency", name, results, numbers, (rows, COLUMNS), plots, SERIES)
 
 
 def _points(rows: Rows) -> Iterator[Point]:
@@ -130,23 +119,13 @@ def _poolings(name: str, results: dict[str, Any], found: dict[str, Any]) -> Clai
     }
     ranked = sorted(rows, key=lambda kind: -need(rows[kind], "accuracy"))
     numbers = {
-        "data_name": results["data"],
         "n": found["n"],
         "plan": " ".join(map(str, found["plan"])),
         "ranked": {kind: need(rows[kind], "accuracy") for kind in ranked},
         "runs": max(row["n"] for row in rows.values()),
     }
-    return describe(
-        name,
-        "text_latency_poolings",
-        results,
-        numbers,
-        system="Text",
-        rows=rows,
-        columns=POOLINGS,
-        plots=(Plot("", POOLING_TIME, ACCURACY, of_rows(rows, POOLINGS, POOLING_TIME, ACCURACY, _pooling)),),
-        series=(OURS, OTHERS),
-    )
+    plots = (Plot("", POOLING_TIME, ACCURACY, of_rows(rows, POOLINGS, POOLING_TIME, ACCURACY, _pooling)),)
+    return describe("text_latency_poolings", name, results, numbers, (rows, POOLINGS), plots, (OURS, OTHERS))
 
 
 def _pooling(row: str) -> str:
@@ -160,20 +139,12 @@ def _searched(name: str, results: dict[str, Any], found: dict[str, Any]) -> Clai
     points = of_rows(rows, PLANS, PLAN_TIME, ACCURACY, lambda _: BY_HAND)
     points += of_rows(ours, PLANS, PLAN_TIME, ACCURACY, lambda _: SEARCHED, lambda _: "")
     numbers = {
-        "data_name": results["data"],
         "n": found["n"],
         "by_hand": len(rows),
         "ahead": sum(row["ahead"] is not None and row["ahead"] > 0 for row in rows.values()),
         "alone": sum(row["ahead"] is None for row in rows.values()) or None,
     }
+    plots = (Plot("", PLAN_TIME, ACCURACY, points),)
     return describe(
-        name,
-        "text_latency_searched",
-        results,
-        numbers,
-        system="Text",
-        rows=rows,
-        columns=PLANS,
-        plots=(Plot("", PLAN_TIME, ACCURACY, points),),
-        series=(SEARCHED, BY_HAND),
+        "text_latency_searched", name, results, numbers, (rows, PLANS), plots, (SEARCHED, BY_HAND)
     )

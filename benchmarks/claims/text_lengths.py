@@ -47,15 +47,13 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     numbers = {**_numbers(rows, shorter, single, plans[0]), "sizes": len(sizes)}
     return [
         describe(
-            name,
             "text_lengths",
+            name,
             results,
             numbers,
-            system="Text",
-            rows=rows,
-            columns=COLUMNS,
-            plots=(*speed, foretold),
-            series=(*plans, *(TITLES[e] for e in ENGINES)),
+            (rows, COLUMNS),
+            (*speed, foretold),
+            (*plans, *(TITLES[e] for e in ENGINES)),
         )
     ]
 

@@ -46,17 +46,16 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     plots = [Plot("Test texts", TIME, ACCURACY, tuple(_points(rows, test)), bars="standard error over texts")]
     if found := tuple(_tried(results)):
         plots.append(Plot("The search", TIME, ACCURACY, found))
+    numbers = {**_numbers(rows), "n": test["n"], "tokens": test["tokens"], **_asked(name, results)}
     return [
         describe(
-            name,
             "text_plans",
+            name,
             results,
-            {**_numbers(rows), "n": test["n"], "tokens": test["tokens"], **_asked(name, results)},
-            system="Text",
-            rows=rows,
-            columns=COLUMNS,
-            plots=tuple(plots),
-            series=(*SERIES, *SEARCHED),
+            numbers,
+            (rows, COLUMNS),
+            tuple(plots),
+            (*SERIES, *SEARCHED),
         )
     ]
 

@@ -26,22 +26,12 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one model."""
     rows: Rows = results["rows"]
     numbers = {
-        "data_name": results["data"],
         "count": len(results["plans"]),
         **{key: rows[way] for key, way in (("ours", CALIBRATED), ("counted", COUNTED), ("sure", SURE))},
     }
+    plots = (Plot("", FORETOLD, LOST, tuple(_points(results["plans"])), equal=True),)
     return [
-        describe(
-            name,
-            "text_promises",
-            results,
-            numbers,
-            system="Text",
-            rows=rows,
-            columns=COLUMNS,
-            plots=(Plot("", FORETOLD, LOST, tuple(_points(results["plans"])), equal=True),),
-            series=(CALIBRATED, COUNTED, SURE),
-        )
+        describe("text_promises", name, results, numbers, (rows, COLUMNS), plots, (CALIBRATED, COUNTED, SURE))
     ]
 
 

@@ -19,7 +19,9 @@ from benchmarks.claims.claim import (
     drawable,
     need,
     of_rows,
+    span,
     told,
+    unless,
 )
 from benchmarks.tools.tables import Columns, Rows, plainly, several
 
@@ -111,15 +113,13 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     }
     return [
         describe(
-            name,
             "tied_networks",
+            name,
             results,
             numbers,
-            system="Kernels",
-            rows=rows,
-            columns=COLUMNS,
-            plots=_plots(rows, published),
-            series=(TIED, DENSE, NARROW, PUBLISHED),
+            (rows, COLUMNS),
+            _plots(rows, published),
+            (TIED, DENSE, NARROW, PUBLISHED),
         )
     ]
 
@@ -135,7 +135,7 @@ def _plots(rows: Rows, published: list[dict[str, Any]]) -> tuple[Plot, ...]:
     def short(row: str) -> str:
         return _short(rows, row)
 
-    plots = (("Parameters", PARAMETERS, "parameters"), ("Work", WORK, "macs"), ("Time", TIME, "latency_ms"))
+    axes = (("Parameters", PARAMETERS, "parameters"), ("Work", WORK, "macs"), ("Time", TIME, "latency_ms"))
     return tuple(
         Plot(
             title,
@@ -143,7 +143,7 @@ def _plots(rows: Rows, published: list[dict[str, Any]]) -> tuple[Plot, ...]:
             ACCURACY,
             of_rows(shares, COLUMNS, x, ACCURACY, series, short) + _published(published, x, key),
         )
-        for title, x, key in plots
+        for title, x, key in axes
     )
 
 
@@ -261,9 +261,9 @@ def _numbers(rows: Rows) -> dict[str, Any]:
             if entries[name].origin == TRAINED and _level(rows[name], told_of[name]["twin"])
         ],
         "over_each": dict(sorted(over.items(), key=lambda item: -item[1])) if len(over) > 1 else None,
-        "runs": " to ".join(map(str, dict.fromkeys((runs[0], runs[-1])))),
+        "runs": span(runs),
         "one_seed": runs[-1] == 1,
-        "seeds": runs[-1] if runs[-1] != SEEDS else None,
+        "seeds": unless(runs[-1], SEEDS),
     }
 
 
@@ -283,7 +283,7 @@ def _asked(name: str, rows: Rows, data: str) -> dict[str, Any]:
         "networks": named(TRAINED),
         "twins": named(FROM_TWIN),
         "ready": named(SHIPPED),
-        "epochs": row["epochs"] if row["epochs"] != EPOCHS.get(data) else None,
-        "optimizer": row["optimizer"] if row["optimizer"] != OPTIMIZER else None,
+        "epochs": unless(row["epochs"], EPOCHS.get(data)),
+        "optimizer": unless(row["optimizer"], OPTIMIZER),
         "output": f"benchmarks/results/{name}.json" if name != f"tied_networks_{data}" else None,
     }

@@ -66,22 +66,10 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         """ "cube, converged" of "cube: affine VAE, converged": its mark tells the rest."""
         return (rows[row]["turned"] or "upright") + ", converged" * rows[row]["converged"]
 
-    plots = (("Quality and time", SECONDS, IOU), ("Error and clusters", SQUARED, CLUSTERS))
-    return [
-        describe(
-            name,
-            "voxel_orientation",
-            results,
-            _numbers(rows, results["seeds"]),
-            system="Shapes in 3D",
-            rows=rows,
-            columns=COLUMNS,
-            plots=tuple(
-                Plot(title, x, y, of_rows(rows, COLUMNS, x, y, series, short)) for title, x, y in plots
-            ),
-            series=SERIES,
-        )
-    ]
+    axes = (("Quality and time", SECONDS, IOU), ("Error and clusters", SQUARED, CLUSTERS))
+    plots = tuple(Plot(title, x, y, of_rows(rows, COLUMNS, x, y, series, short)) for title, x, y in axes)
+    numbers = _numbers(rows, results["seeds"])
+    return [describe("voxel_orientation", name, results, numbers, (rows, COLUMNS), plots, SERIES)]
 
 
 def _pair(rows: Rows, turned: str, converged: bool | None = None) -> list[dict[str, Any]]:
