@@ -33,6 +33,7 @@ NAME = 64  # characters of a session's name; Gradio's own have 11 or 32
 # Seconds without anybody listening after which work ends; those in which the page is deaf do not count. A browser
 # that is starved of its processor takes ten of them to open its stream.
 ABANDONED = 30
+IN_THE_WAY = 8  # seconds after which it ends where somebody who listens waits for its lane
 FADING = 0.93  # of the time that somebody had, each second
 LONG = (
     "text-table",
@@ -214,7 +215,12 @@ class Turns(Queue):
         """Each second: end what nobody waits for, and let the past fade."""
         for session in list(self.quiet):
             self.quiet[session] += 1
-        for session in [session for session, seconds in self.quiet.items() if seconds > ABANDONED]:
+        wanted = {
+            lane for lane, queue in self.event_queue_per_concurrency_id.items() if self._is_wanted(queue)
+        }
+        for session, seconds in list(self.quiet.items()):
+            if seconds <= (IN_THE_WAY if wanted & self._lanes(session) else ABANDONED):
+                continue
             ids = self.pending_event_ids_session.get(session, set())
             self._dropped(session, sum(event in self.event_ids_to_events for event in ids))
             await self.clean_events(session_hash=session)
@@ -224,6 +230,15 @@ class Turns(Queue):
             if self.spent[who] < 0.001:
                 del self.spent[who]
         self.changed = True
+
+    def _is_wanted(self, lane: EventQueue) -> bool:
+        """Whether somebody who listens waits for a lane that is full."""
+        return not _has_room(lane) and any(self.listeners[event.session_hash] for event in lane.queue)
+
+    def _lanes(self, session: str) -> set[str]:
+        """Where a session's questions wait or are answered."""
+        asked = (self.event_ids_to_events.get(i) for i in self.pending_event_ids_session.get(session, ()))
+        return {event.concurrency_id for event in asked if event is not None}
 
     # ---- whose turn it is ----
 

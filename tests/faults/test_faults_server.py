@@ -96,7 +96,7 @@ def uploads(page: Server) -> Path:
     return Path(psutil.Process(page.process.pid).environ()["GRADIO_TEMP_DIR"])
 
 
-def eventually(found: Any, seconds: float = 30) -> bool:
+def eventually(found: Any, seconds: float = 2 * turns.ABANDONED) -> bool:
     deadline = time.monotonic() + seconds
     while not (there := found()) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -152,7 +152,7 @@ def test_a_table_that_nobody_reads_makes_room_for_another(page: Server, http_cli
     for number in range(3):
         answer = http_client.post(f"{API}queue/join", json=body | {"session_hash": f"gone{number}"})
         assert answer.status_code == 200
-    assert eventually(lambda: health(page)["used"]["questions"] == 0, 60)
+    assert eventually(lambda: health(page)["used"]["questions"] == 0)
 
 
 # 2, 3: ways in, and bodies --------------------------------------------------------------------------------------------

@@ -207,6 +207,23 @@ def test_what_nobody_listens_for_ends() -> None:
     assert asyncio.run(ask()) == (1, 1, True)
 
 
+def test_what_nobody_listens_for_ends_sooner_where_it_is_in_the_way() -> None:
+    async def ask() -> list[str]:
+        queue = Waiting()
+        for session in ("gone", "kind"):
+            await queue.push(session, "10.0.0.1")
+        lane = queue.turns.event_queue_per_concurrency_id[queue.fn.concurrency_id]
+        (event,), _, _ = queue.turns.get_events()  # type: ignore[misc]
+        assert event.session_hash == "gone"
+        lane.concurrency_limit = lane.current_concurrency = 1
+        with queue.turns.listening("kind"):
+            for _ in range(turns.IN_THE_WAY + 1):
+                await queue.turns.tidy()
+        return list(queue.turns.dropped)
+
+    assert asyncio.run(ask()) == ["gone"]
+
+
 def test_component_calls_take_turns_and_have_a_bound() -> None:
     async def ask() -> list[str]:
         spent = turns.defaultdict(float, foe=3.0)
