@@ -94,6 +94,9 @@ def _plans(name: str, results: dict[str, Any]) -> Claim:
         "plan": plan,
         "faster": need(full, engine) / need(row, engine),
         "gained": 100 * (need(row, "accuracy") - need(full, "accuracy")),
+        "int8": need(full, "onnx") / need(full, "int8")
+        if mean(full.get("onnx")) and mean(full.get("int8"))
+        else None,
         "linear_faster": need(row, engine) / need(linear, "linear"),
         "linear_gained": 100 * (need(linear, "accuracy") - need(row, "accuracy")),
     }

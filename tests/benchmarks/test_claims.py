@@ -199,6 +199,51 @@ def test_words_stay_true_when_we_lose(tmp_path: Path) -> None:
     assert "8.9 more nats" in claim.sentence
 
 
+def swapped(ours: str, theirs: str) -> Any:
+    """What changes two rows' places."""
+
+    def change(results: dict[str, Any]) -> None:
+        rows = results["rows"]
+        rows[ours], rows[theirs] = rows[theirs], rows[ours]
+
+    return change
+
+
+def slower(results: dict[str, Any]) -> None:
+    for row in results["rows"].values():
+        row["faster, batch 1"] = 0.5
+
+
+def no_pose_search(results: dict[str, Any]) -> None:
+    results["rows"]["ours, fast"] |= {"cpu_ms": 62.34, "nats": 106.16}
+
+
+def behind_everywhere(results: dict[str, Any]) -> None:
+    for row in results["rows"].values():
+        row["balanced"] = {"mean": 0.5, "std": 0.0, "n": 1}
+
+
+ADVERSE = [
+    ("outside_vae_mnist", swapped("ours, plain", "pythae"), "15.7 more nats", "fewer"),
+    (
+        "outside_encoder_text-imdb",
+        swapped("ours, full length", "transformers, BERT"),
+        "times slower than an",
+        "",
+    ),
+    ("network_costs_wrn16-2", slower, "2.0 times slower than its dense twin", "faster"),
+    ("pose_search_mnist", no_pose_search, "2.0 times slower than random starts", "fewer nats"),
+    ("text_fronts", behind_everywhere, "a linear model on none of them", "higher"),
+]
+
+
+@pytest.mark.parametrize(("file", "change", "said", "unsaid"), ADVERSE, ids=[case[0] for case in ADVERSE])
+def test_a_claim_says_so_when_we_lose(file: str, change: Any, said: str, unsaid: str, tmp_path: Path) -> None:
+    (claim,) = read(changed(tmp_path, f"{file}.json", change))
+    assert said in claim.sentence
+    assert not unsaid or unsaid not in claim.sentence
+
+
 def test_a_tied_network_ahead_of_its_twin_is_not_called_behind(tmp_path: Path) -> None:
     def better(results: dict[str, Any]) -> None:
         results["rows"]["wrn16-2:blueprint"]["accuracies"] = [90.31]
