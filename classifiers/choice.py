@@ -46,6 +46,8 @@ def choose(
     if backbone == NONE or chosen or data in KNOWN:
         return Choice(network or SCRATCH, None, size)
     side, grey = glance(data)
+    if not side:
+        return Choice(SCRATCH, None, size)  # whoever loads them says what is wrong
     if grey or side < SMALL:
         kind = "grey" if grey else f"of {side} pixels"
         return Choice(SCRATCH, None, size, f"pictures {kind} are learned from scratch")

@@ -190,7 +190,10 @@ def load_images(
 
 
 class Glance(NamedTuple):
-    """What pictures are like: the median of their shorter sides in pixels, and whether all are grey by their kind."""
+    """What pictures are like: the median of their shorter sides in pixels, and whether all are grey by their kind.
+
+    Without a side where none can be read.
+    """
 
     side: int
     grey: bool
@@ -199,12 +202,12 @@ class Glance(NamedTuple):
 def glance(data: str, most: int = 500) -> Glance:
     """A look at ``most`` pictures of a data set, or fewer, before they are loaded; see :func:`load_images`.
 
-    Files that cannot be read are passed over: whoever loads them says so.
+    Files that cannot be read are passed over: whoever loads them names them.
 
     Raises:
-        DataError: as ``load_images``, or none of those looked at can be read.
+        DataError: as ``load_images``, but for pictures that cannot be read.
     """
-    table, name, *_ = _find(data)
+    table = _find(data)[0]
     if isinstance(table.pictures, np.ndarray):
         return Glance(min(table.pictures.shape[1:3]), table.pictures.shape[-1] == 1)
     pictures = table.pictures
@@ -214,10 +217,8 @@ def glance(data: str, most: int = 500) -> Glance:
     for _, file in itertools.islice(pictures, most):
         with suppress(Exception), Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
             looks.append((min(image.size), is_grey(image)))
-    if not looks:
-        raise DataError(f"{name}: none of its images can be read")
-    sides, greys = zip(*looks, strict=True)
-    return Glance(sorted(sides)[len(sides) // 2], all(greys))
+    sides = sorted(side for side, _ in looks)
+    return Glance(sides[len(sides) // 2] if sides else 0, all(grey for _, grey in looks))
 
 
 def labelled(

@@ -17,6 +17,7 @@ from classifiers.backbone import Package
 from classifiers.head import balanced, logistic
 from classifiers.networks import NETWORKS, Recipe, Stage, mobilenet
 from classifiers.train import FROM_BACKBONE, Schedule, Train, settled, train
+from training.errors import DataError
 from training.loop import LoopConfig, RunError
 from training.runs import read_metrics
 
@@ -128,6 +129,14 @@ def test_arrays_are_looked_at_too(tiny: str, tmp_path: Path) -> None:
         path = tmp_path / f"{side}.npz"
         np.savez(path, images=np.zeros((4, side, side, 3), np.uint8), labels=[0, 1, 0, 1])
         assert choice.choose(str(path)).network == network
+
+
+def test_files_that_cannot_be_read_are_named_by_who_loads_them(tiny: str, tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / "data" / name).parent.mkdir(parents=True)
+        (tmp_path / "data" / name).write_text("no picture")
+    with pytest.raises(DataError, match=r"a/1\.png"):
+        train(Train(str(tmp_path / "data"), tmp_path / "out"))
 
 
 @pytest.mark.parametrize("bad", [{"channels": 1}, {"start": "somewhere"}])
