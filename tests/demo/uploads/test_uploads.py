@@ -500,3 +500,26 @@ def test_damage_ends_in_an_image_or_a_refusal() -> None:
         assert 4 <= min(image.size) <= max(image.size) <= 8192
     assert 10 < images < 290
     assert time.process_time() - start < 5
+
+
+def bitmap(width: int, height: int, packed: bytes) -> bytes:
+    """A BMP of 8 bits a pixel, its pixels packed as runs."""
+    header, palette = 54, 4 * 256
+    size = header + palette + len(packed)
+    start = struct.pack("<2sIHHI", b"BM", size, 0, 0, header + palette)
+    facts = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(packed), 0, 0, 256, 0)
+    return start + facts + bytes(range(256)) * 4 + packed
+
+
+@pytest.mark.parametrize(("side", "runs"), [(2000, 8_000), (64, 700_000)])
+def test_a_packed_bitmap_that_takes_seconds_to_unpack_is_refused_unread(side: int, runs: int) -> None:
+    data = bitmap(side, side, b"\x01\x05" * runs + b"\x00\x01")
+    started = time.process_time()
+    with pytest.raises(UploadError, match=r"packed \(RLE\) and large; save it as a PNG"):
+        read_image(data)
+    assert time.process_time() - started < 1
+
+
+def test_a_small_packed_bitmap_is_read() -> None:
+    rows = (b"\x08\x05\x00\x00") * 8 + b"\x00\x01"
+    assert read_image(bitmap(8, 8, rows)).size == (8, 8)
