@@ -27,6 +27,7 @@ from weights.checkpoint import (
 
 CATALOG = "catalog.json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+LONGEST = 255  # bytes that file systems take in a name
 
 
 @dataclass(frozen=True)
@@ -182,10 +183,16 @@ def package_of(name: str) -> str | None:
 
 
 def _valid(name: str) -> str:
-    if not NAME.fullmatch(name):
-        if "\0" not in name and os.path.isdir(name):
+    if not NAME.fullmatch(name) or len(name) > LONGEST:
+        if "\0" not in name and len(name) <= LONGEST and os.path.isdir(name):
             raise WeightsError(
                 f"{name} is a folder, and here names are of folders in {directory()}: move it there"
             )
-        raise WeightsError(f"no folder {name!r}, and as a name only letters, digits and . _ - would do")
+        raise WeightsError(
+            f"no folder {_short(name)!r}, and as a name only letters, digits and . _ - would do"
+        )
     return name
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[:60]}…"

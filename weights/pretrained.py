@@ -116,10 +116,12 @@ def locate(
             cache_dir=cache_dir,
         )
 
-    if Path(name).is_file():
-        raise WeightsError(f"{name} is a file: give the folder that it lies in, {Path(name).parent}")
-    if Path(name).is_dir():
-        return _unversioned(Path(name), revision), None
+    if not name.strip():
+        raise WeightsError("a model needs a name: one of `python -m weights list`, a folder, or owner/repo")
+    if (there := _existing(name)) is not None:
+        if there.is_file():
+            raise WeightsError(f"{name} is a file: give the folder that it lies in, {there.parent}")
+        return _unversioned(there, revision), None
     if isinstance(name_or_path, str) and REPO.fullmatch(name):
         return from_hub(name, revision), None
     shipped, entry = folder(name), catalog().get(name)
@@ -135,6 +137,15 @@ def locate(
     listed = Listed(name, entry.files)
     listed.require(source, entry.files.keys() - {WEIGHTS})
     return source, listed
+
+
+def _existing(name: str) -> Path | None:
+    """The file or folder of a path, ``~`` being one's home."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.is_dir() or path.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # too long, with a NUL, or of a home that nobody has
+        return None
 
 
 def _unversioned(folder: Path, revision: str | None) -> Path:

@@ -53,6 +53,17 @@ def test_a_file_of_a_model_is_answered_with_its_folder(shelf: Path, model: Tiny)
         Tiny.from_pretrained(shelf / "tiny" / "model.safetensors")
 
 
+def test_a_home_is_found_and_what_is_no_path_is_a_sentence(
+    model: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model.save_pretrained(tmp_path / "runs" / "tiny")
+    assert Tiny.from_pretrained("~/runs/tiny").folder == tmp_path / "runs" / "tiny"
+    for name, message in (("", "a model needs a name"), ("~nobody/x", "no folder"), ("a" * 5000, "no ")):
+        with pytest.raises(WeightsError, match=message):
+            Tiny.from_pretrained(name)
+
+
 @pytest.mark.parametrize("name", ["../x", "..", "/no/such", "a/b/c", ".hidden", "a\\b", "a\0b", "a b", "é"])
 def test_only_plain_names(name: str, shelf: Path) -> None:
     with pytest.raises(
