@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,8 +29,8 @@ from affinevae.groups import get_group
 from affinevae.metrics import angle_summary, rotation_angle
 from affinevae.search import search
 from benchmarks.affine_vae import short_name
-from benchmarks.claims.pose_search import COLUMNS
-from benchmarks.tools.tables import markdown, write
+from benchmarks.claims.pose_search import COLUMNS, GRIDS, OURS, STARTS
+from benchmarks.tools.tables import Rows, markdown, write
 from training.command import command
 from training.measure import commit, compare, machine
 
@@ -113,9 +114,9 @@ def ours(model: AffineVAE, image: Tensor, effort: str) -> Tensor:
     return model.refined_pose(model.search(image, effort), effort)  # type: ignore[arg-type]
 
 
-def finders(model: AffineVAE) -> dict[str, Finder]:
+def finders(model: AffineVAE) -> dict[str, partial[Tensor]]:
     """Every search of the table; the first row is the alternative that the claim is about."""
-    rows: dict[str, Finder] = {
+    rows: dict[str, partial[Tensor]] = {
         SLOW: partial(restarts, model),
         "30 random starts, best 1, 20 Adam steps (2019)": partial(
             restarts, model, starts=30, best=1, lr=0.01
@@ -163,7 +164,11 @@ def run(options: PoseSearch) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     searches = finders(model)
-    results = {name: judge(model, find, first, second, turn) for name, find in searches.items()}
+    kinds: dict[Any, str] = {ours: OURS, restarts: STARTS, grid: GRIDS}
+    results: Rows = {
+        name: {"search": kinds[find.func], **judge(model, find, first, second, turn)}
+        for name, find in searches.items()
+    }
     batch = first[: BATCH[dims]]
     times = compare(
         {name: partial(f, batch) for name, f in searches.items()}, rounds=options.rounds, repeats=1, warmup=1

@@ -15,7 +15,7 @@ COLUMNS: Columns = {
     "CPU ms": ("cpu_ms", "{:.2f}"),
     "times faster": ("times_faster", "{:.1f}x"),
 }
-SERIES = ("ours", "random starts and gradients", "grids")
+OURS, STARTS, GRIDS = SERIES = ("ours", "random starts and gradients", "grids")
 MODEL = "affinevae-mnist"
 HALVES = 0.05  # share of turns that are off by half of one, from which on it is said
 TESTED, ROUNDS = 512, 3  # images, and turns of timing; unless the command says otherwise
@@ -29,9 +29,16 @@ FOUND = Axis("turns found within 15 degrees", "within_15", "higher", percent=Tru
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one model; the first row is what the others are compared with."""
     rows: Rows = results["rows"]
-    solid = not any(
-        row.startswith("grid") for row in rows
+    solid = all(
+        row["search"] != GRIDS for row in rows.values()
     )  # there is no small grid of the rotations of space
+
+    def series(row: str) -> str:
+        return rows[row]["search"]
+
+    def short(row: str) -> str:
+        return row.split(",")[0] if series(row) == STARTS else row
+
     things = "shapes" if solid else "pictures"
     axes = (("Loss", NATS, "nats_std_error"), ("Turns found", FOUND, ""), ("Median error", DEGREES, ""))
     plots = tuple(
@@ -39,7 +46,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
             title,
             TIME,
             y,
-            of_rows(rows, COLUMNS, TIME, y, _series, _short, key),
+            of_rows(rows, COLUMNS, TIME, y, series, short, key),
             bars=f"standard error over {things}",
         )
         for title, y, key in axes
@@ -48,17 +55,9 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     return [describe("pose_search", name, results, numbers, (rows, COLUMNS), plots, SERIES)]
 
 
-def _series(row: str) -> str:
-    return SERIES[0] if row.startswith("ours") else SERIES[2] if row.startswith("grid") else SERIES[1]
-
-
-def _short(row: str) -> str:
-    return row.split(",")[0] if "starts" in row else row
-
-
 def _numbers(rows: Rows, results: dict[str, Any]) -> dict[str, Any]:
     fast, slow = rows["ours, fast"], next(iter(rows.values()))
-    others = {n: row for n, row in rows.items() if not n.startswith("ours")}
+    others = {n: row for n, row in rows.items() if row["search"] != OURS}
     halves = need(fast, "within_15_mod_180")
     fewer = need(slow, "nats") - need(fast, "nats")
     return {
