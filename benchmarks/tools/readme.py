@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import statistics
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from benchmarks.claims import RESULTS, Claim, gather
+from benchmarks.claims.words import WORDS
 from benchmarks.tools.tables import table
 from weights.checkpoint import METRICS, read_json, to_json
 
@@ -56,28 +55,10 @@ def render(text: str) -> str:
     return BLOCK.sub(fill, text)
 
 
-class Number:
-    """A part of a result as ``str.format`` reaches it, ``{name[rows][ours][nats]:.1f}``; of seeds their mean."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __getitem__(self, key: str) -> Number:
-        return Number(self.value[key])
-
-    def __format__(self, spec: str) -> str:
-        value = self.value
-        if isinstance(value, Mapping):
-            value = value["mean"]
-        elif isinstance(value, Sequence):
-            value = statistics.fmean(value)
-        return format(value, spec)
-
-
 def summary(claims: Mapping[str, Claim]) -> str:
     """A row a claim: our number, the alternative's, and where it fails."""
-    numbers = {name: Number(claim.results) for name, claim in claims.items()}
-    return SUMMARY.read_text().rstrip("\n").format_map(numbers)
+    numbers = {name: claim.results for name, claim in claims.items()}
+    return WORDS.vformat(SUMMARY.read_text().rstrip("\n"), (), numbers)
 
 
 def result(claim: Claim) -> str:
