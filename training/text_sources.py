@@ -35,7 +35,7 @@ from training.tables import (
 
 TEXT_COLUMNS = (
     "text", "sentence", "review", "content", "description", "comment", "document", "body", "question", "message",
-    "tweet", "reviewtext",
+    "tweet", "reviewtext", "commenttext",
 )  # fmt: skip
 LABEL_COLUMNS = (
     "label", "labels", "class", "category", "target", "sentiment", "topic", "coarselabel", "labeltext", "classindex",

@@ -151,6 +151,7 @@ def test_what_datasets_has_saved_is_read_with_its_classes(tmp_path):
         ("Review,Sentiment", ("Review", "Sentiment")),
         ("\ufeff TEXT , Label ", ("TEXT", "Label")),
         ("review_text,Class_Index", ("review_text", "Class_Index")),
+        ("comment_text,label", ("comment_text", "label")),
         ("sentence,topic", ("sentence", "topic")),
     ],
 )
