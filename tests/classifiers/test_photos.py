@@ -13,7 +13,7 @@ from PIL import Image
 
 import classifiers.train as module
 from classifiers import CompactCNN, backbone, choice, create_network
-from classifiers.backbone import Package
+from classifiers.backbone import Package, load_backbone
 from classifiers.head import balanced, logistic
 from classifiers.networks import NETWORKS, Recipe, Stage, mobilenet
 from classifiers.train import FROM_BACKBONE, Schedule, Train, settled, train
@@ -218,6 +218,9 @@ def test_the_linear_layer_is_kept_unless_all_of_the_network_is_better(
     facts = read_metrics(whole)["training"]
     assert not facts["head"]["kept"]
     assert facts["validation_accuracy"] > facts["head"]["validation_accuracy"]
+    trained, released = CompactCNN.from_pretrained(whole).network.state_dict(), load_backbone(tiny).state
+    for key, tensor in trained.items():  # norms keep their statistics, and learn the rest
+        assert torch.equal(tensor, released[key]) == ("running" in key or "tracked" in key), key
 
 
 def test_a_finished_run_is_left_alone_and_another_start_refused(tiny: str, tmp_path: Path) -> None:
