@@ -166,8 +166,9 @@ def test_the_command_is_one_that_its_module_understands(
     assert (python, flag) == ("python", "-m")
     understood = []
 
-    def parse(options: Any, run: Any) -> None:
-        config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff)
+    def parse(options: Any, run: Any, flags: bool = False) -> None:
+        how = tyro.conf.FlagCreatePairsOff if flags else tyro.conf.FlagConversionOff
+        config = (tyro.conf.OmitArgPrefixes, how)
         understood.append(tyro.cli(options, args=arguments, config=config))
 
     monkeypatch.setattr(training.command, "command", parse)
