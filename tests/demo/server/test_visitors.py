@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 import pytest
@@ -19,6 +21,8 @@ from demo.server.disk import Disk
 from demo.server.gate import Refused, Slots, _meaning, is_foreign
 from demo.server.turns import Turns
 from demo.server.visitors import ADDRESS, Visitors, shortened, size_of
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -34,6 +38,12 @@ def store(found: Visitors, page: gr.Blocks, session: str, address: str, size: in
     key = next(key for key, block in page.blocks.items() if isinstance(block, gr.State))
     found[session][key] = b"x" * size
     ADDRESS.reset(token)
+
+
+def finished(task: Coroutine[Any, Any, T]) -> T:
+    """What a task ends with, in a thread of its own: the browser of other tests keeps a loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, task).result()
 
 
 def test_an_address_is_what_nobody_can_make_up() -> None:
@@ -174,7 +184,7 @@ def test_whoever_listens_is_first_and_then_who_had_least() -> None:
         queue.turns.event_queue_per_concurrency_id[queue.fn.concurrency_id].concurrency_limit = None
         return [queue.next() for _ in range(4)]
 
-    assert asyncio.run(ask()) == ["b", "c", "a", "u"]
+    assert finished(ask()) == ["b", "c", "a", "u"]
 
 
 def test_a_full_queue_lets_go_of_what_nobody_listens_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +198,7 @@ def test_a_full_queue_lets_go_of_what_nobody_listens_for(monkeypatch: pytest.Mon
         late = (await queue.push("late", "10.0.0.1"))[0]
         return unread, late, (await queue.push("else", "10.0.0.2"))[0]
 
-    unread, late, elsewhere = asyncio.run(ask())
+    unread, late, elsewhere = finished(ask())
     assert all(unread)
     assert not late
     assert elsewhere
@@ -204,7 +214,7 @@ def test_what_nobody_listens_for_ends() -> None:
                 await queue.turns.tidy()
             return len(queue.turns), queue.turns.abandoned, "gone" in queue.turns.dropped
 
-    assert asyncio.run(ask()) == (1, 1, True)
+    assert finished(ask()) == (1, 1, True)
 
 
 def test_what_nobody_listens_for_ends_sooner_where_it_is_in_the_way() -> None:
@@ -221,7 +231,7 @@ def test_what_nobody_listens_for_ends_sooner_where_it_is_in_the_way() -> None:
                 await queue.turns.tidy()
         return list(queue.turns.dropped)
 
-    assert asyncio.run(ask()) == ["gone"]
+    assert finished(ask()) == ["gone"]
 
 
 def test_component_calls_take_turns_and_have_a_bound() -> None:
@@ -243,7 +253,7 @@ def test_component_calls_take_turns_and_have_a_bound() -> None:
         assert slots.free == 1
         return order
 
-    assert asyncio.run(ask()) == ["foe0", "kind", "foe1", "foe2"]
+    assert finished(ask()) == ["foe0", "kind", "foe1", "foe2"]
 
 
 # Connections, origins, the log ----------------------------------------------------------------------------------------
