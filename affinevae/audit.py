@@ -11,7 +11,6 @@ fares at every angle. An embedding that knows nothing of orientation has no leak
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import re
@@ -30,6 +29,7 @@ from affinevae.data import load
 from affinevae.model import AffineVAE
 from affinevae.turned import turn_all
 from training.command import command
+from training.functions import function_of
 from training.left_out import on_card, only_finite, too_few
 from training.measure import commit, machine
 from weights.checkpoint import write
@@ -176,16 +176,7 @@ def embedding(options: Audit) -> tuple[Embed, int | None, int | None]:
         model = AffineVAE.from_pretrained(options.embedding)
         return lambda x: model.encode(x).z, model.config.size[0], model.config.channels
     module, _, name = options.embedding.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # whatever somebody's module raises
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(
-            f"{options.embedding} cannot be imported ({told[:200]}): is {module} on PYTHONPATH?"
-        ) from error
-    if not callable(found):
-        raise ValueError(f"{module} has no function {name}")
-    return found, options.size, options.channels
+    return function_of(module, name), options.size, options.channels
 
 
 def run(options: Audit) -> dict[str, Any]:

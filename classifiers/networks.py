@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-import importlib
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 
 from classifiers.tie import tie
 from classifiers.tied import Conv2d
+from training.functions import function_of
 
 Act = type[nn.Module]
 
@@ -478,21 +478,7 @@ def allow_network(function: str | Builder) -> str:
     match = OWN.fullmatch(function)
     if match is None or not parse_name(function).own:
         raise ValueError(f"{function[:80]!r} names no function: write my_module:build")
-    try:
-        found = getattr(importlib.import_module(match["module"]), match["function"], None)
-    except ModuleNotFoundError as error:
-        where = "run the command in the folder where it lies, or put that on PYTHONPATH"
-        raise ValueError(
-            f"{match['base']} cannot be imported, there is no module {error.name}: {where}"
-        ) from error
-    except Exception as error:  # whatever somebody's module raises
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(
-            f"{match['base']} cannot be imported, {match['module']} raises {told[:200]}"
-        ) from error
-    if not callable(found):
-        raise ValueError(f"{match['module']} has no function {match['function']}")
-    ALLOWED[match["base"]] = found
+    ALLOWED[match["base"]] = function_of(match["module"], match["function"])
     return match["base"]
 
 
