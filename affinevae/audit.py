@@ -217,7 +217,10 @@ def card(options: Audit, result: dict[str, Any]) -> str:
     rows = "\n".join(
         f"| {title} | {form.format(result[key])} |" for key, (title, form) in ROWS.items() if key in result
     )
-    words = f"python -m affinevae.audit {options.embedding} --data {options.data} --size {result['size']}"
+    words = (
+        f"python -m affinevae.audit {options.embedding} --data {options.data} --size {result['size']} "
+        f"--images {options.images} --seed {options.seed}"
+    )
     filled = CARD.format(
         name=options.embedding,
         rows=rows,

@@ -114,6 +114,7 @@ def test_the_command_audits_a_function_and_writes_card_and_plot(
     assert written["n"] == 100
     card = (tmp_path / "out" / "audit.md").read_text()
     assert f"| linear probe, upright as it learned | {written['accuracy_upright']:.1%} |" in card
+    assert f"--size {written['size']} --images 2000 --seed 0`" in card
     assert (tmp_path / "out" / "audit.png").stat().st_size > 1000
 
 
