@@ -30,9 +30,10 @@ from textclf.evaluate import (
     timing,
 )
 from textclf.latency import LatencyTable, measure_table
-from textclf.search import QUANTILES, Candidate, decoded, front, seeds
+from textclf.search import QUANTILES, decoded, seeds
 from textclf.train import Supernet, Train, train
 from training.command import command
+from training.front import Candidate, front
 from training.loop import LoopConfig, RunError
 from training.measure import commit, machine
 from training.runs import read_metrics
@@ -207,7 +208,7 @@ def _plan(parameters: dict[str, int], layers: int, shrink: int) -> Plan:
     return decoded([parameters[f"halvings{i}"] for i in range(layers)], parameters["depth"], shrink)
 
 
-def at_equal_latency(ours: list[Candidate], others: dict[str, Candidate]) -> Rows:
+def at_equal_latency(ours: list[Candidate[Plan]], others: dict[str, Candidate[Plan]]) -> Rows:
     """For each other plan, the most accurate searched one that is as fast or faster."""
     rows: Rows = {}
     for name, other in others.items():
@@ -241,8 +242,8 @@ def _front_of(model: TextClassifier) -> list[Plan]:
 
 def _measure(
     model: TextClassifier, test: TextSplit, table: LatencyTable, tokens: list[int]
-) -> Callable[[Plan], Candidate]:
-    def measure(plan: Plan) -> Candidate:
+) -> Callable[[Plan], Candidate[Plan]]:
+    def measure(plan: Plan) -> Candidate[Plan]:
         error = 1 - accuracy(classify(model, test.texts, plan), test.labels)
         return Candidate(plan, error, table.predict(plan, tokens))
 

@@ -22,8 +22,8 @@ from benchmarks.text_latency import short_name
 from benchmarks.tools.tables import Rows, markdown, write
 from textclf.bottleneck import Plan
 from textclf.evaluate import ModelAndTexts, accuracy, classify
-from textclf.search import expected_error, spread, wrong_probability
 from training.command import command
+from training.front import expected_error, spread, wrong_probability
 from training.loop import RunError
 from training.measure import commit, machine
 from training.runs import read_metrics

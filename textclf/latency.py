@@ -9,7 +9,6 @@ finds is timed as a whole.
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,9 +19,7 @@ from textclf.bottleneck import FACTORS, Plan, lengths
 from textclf.evaluate import example
 from textclf.export import in_session, quantize, traced
 from textclf.model import Engine, OnePlan, TextClassifier
-from training.measure import compare
-
-Curve = tuple[tuple[int, float], ...]  # (length, milliseconds), lengths rising
+from training.curves import Curve, at, measured
 
 
 @dataclass(frozen=True)
@@ -56,14 +53,6 @@ class LatencyTable:
         return total
 
 
-def at(curve: Curve, length: int) -> float:
-    """Milliseconds at a length, on the line between its measured neighbours (or through the nearest two)."""
-    place = bisect.bisect_left([n for n, _ in curve], length)
-    right = min(max(place, 1), len(curve) - 1)
-    (a, low), (b, high) = curve[right - 1], curve[right]
-    return max(0.0, low + (high - low) * (length - a) / (b - a))
-
-
 class OneLayer(nn.Module):
     """The first layer of a model, for a clock."""
 
@@ -94,26 +83,22 @@ def measure_table(model: TextClassifier, engine: Engine, rounds: int = 5) -> Lat
     """Time the parts of a model at lengths 1 + 4, 8, 16, ... up to its longest text, in turns."""
     top = model.config.longest
     grid = [1 + 2**i for i in range(2, 14) if 2**i < top - 1] + [top]
-    runs: dict[str, Callable[[], object]] = {}
+    calls: dict[str, dict[int, Callable[[], object]]] = {}
     parts: dict[str, nn.Module] = {"layer": OneLayer(model)}
     parts |= {f"pool{k}": OnePool(model, k) for k in FACTORS if k > 1}
     for name, part in parts.items():
         run = callable_in(part, model, hidden_states(model, 17), ("x", "size"), engine)
-        for n in grid:
-            inputs = hidden_states(model, n)
-            runs[f"{name}@{n}"] = lambda run=run, inputs=inputs: run(*inputs)  # type: ignore[misc]
+        calls[name] = {n: _call(run, hidden_states(model, n)) for n in grid}
     whole = callable_in(OnePlan(model, (1,)), model, example(model, 17), ("ids", "mask"), engine)
-    for n in grid:
-        inputs = example(model, n)
-        runs[f"whole@{n}"] = lambda inputs=inputs: whole(*inputs)  # type: ignore[misc]
-    times = {key: t.median_ms for key, t in compare(runs, rounds=rounds, repeats=3).items()}
+    calls["whole"] = {n: _call(whole, example(model, n)) for n in grid}
+    curves = measured(calls, rounds)
+    layer = curves["layer"]
+    edge = tuple((n, max(0.0, t - at(layer, n))) for n, t in curves["whole"])
+    return LatencyTable(engine, edge, layer, {k: curves[f"pool{k}"] for k in FACTORS if k > 1})
 
-    def curve(name: str) -> Curve:
-        return tuple((n, times[f"{name}@{n}"]) for n in grid)
 
-    layer = curve("layer")
-    edge = tuple((n, max(0.0, t - at(layer, n))) for n, t in curve("whole"))
-    return LatencyTable(engine, edge, layer, {k: curve(f"pool{k}") for k in FACTORS if k > 1})
+def _call(run: Callable[..., object], inputs: tuple[Tensor, ...]) -> Callable[[], object]:
+    return lambda: run(*inputs)
 
 
 def hidden_states(model: TextClassifier, length: int) -> tuple[Tensor, Tensor]:

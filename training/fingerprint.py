@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 BLOCK = 4096  # examples that are hashed at once
 
@@ -55,6 +56,20 @@ def fingerprint(data: Data) -> dict[str, Any]:
         "labels": labels.hexdigest(),
         "contents": contents.hexdigest(),
     }
+
+
+def brief(data: Data) -> str:
+    """Short digest of examples, labels and how they are divided, so that a search is not continued on others."""
+    found = fingerprint(data)
+    return f"{found['contents'][:16]}{found['labels'][:16]}"
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Short digest of a model's weights, so that a search is not continued on others."""
+    digest = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def _add(digest: Any, part: Any) -> None:

@@ -18,7 +18,7 @@ from benchmarks.text_latency import (
 )
 from textclf import TextClassifier
 from textclf.bottleneck import OPERATORS
-from textclf.search import Candidate
+from training.front import Candidate
 from training.loop import RunError
 
 

@@ -1,39 +1,25 @@
-"""The search finds what there is to find, resumes, and is shared without losing a trial."""
+"""The search finds what there is to find among length plans, and names them in the model's folder."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import math
-import multiprocessing
-import os
 from dataclasses import replace
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-import optuna
 import pytest
 import torch
 from tinytext import LAYERS, model, reviews, write_csv
 
 from textclf import TextClassifier
 from textclf.bottleneck import Plan, lengths
-from textclf.latency import LatencyTable, at, measure_table
-from textclf.search import (
-    Candidate,
-    Search,
-    contenders,
-    decoded,
-    expected_error,
-    front,
-    make_objective,
-    name_plans,
-    open_storage,
-    sharpness,
-    tried,
-)
+from textclf.latency import LatencyTable, measure_table
+from textclf.search import Search, decoded, make_objective, space
 from textclf.search import run as search
-from training.loop import RunError
+from training.curves import at
+from training.front import Candidate, front, sharpness
+from training.study import tried
 from training.texts import TextSplit
 
 SHRINK, SKIP, DEPTH = 8, 1, 3
@@ -56,99 +42,15 @@ def every_plan() -> list[Plan]:
 
 def test_finds_the_known_front() -> None:
     true = front([Candidate(plan, *toy(plan)) for plan in every_plan()])
-    found = front(tried(toy, DEPTH, trials=300, shrink=SHRINK, skip=SKIP))
+    found = front(tried(toy, space(DEPTH, SHRINK, SKIP), trials=300))
     assert {(c.error, c.ms) for c in found} == {(c.error, c.ms) for c in true}
     assert len(true) > 4
-
-
-def test_front_leaves_the_beaten_out() -> None:
-    points = [(3.0, 1.0), (2.0, 2.0), (2.5, 3.0), (1.0, 4.0), (1.0, 5.0), (3.0, 1.0)]
-    kept = front([Candidate((1,), *point) for point in points])
-    assert [(c.error, c.ms) for c in kept] == [(3.0, 1.0), (2.0, 2.0), (1.0, 4.0)]
-
-
-def test_contenders_are_the_front_and_then_what_comes_next() -> None:
-    points = [(3.0, 1.0), (2.0, 2.0), (2.5, 3.0), (1.0, 4.0), (1.5, 5.0), (4.0, 6.0)]
-    every = [Candidate((at,), *point) for at, point in enumerate(points)]
-    assert [c.plan for c in contenders(every, 5)] == [(0,), (1,), (3,), (2,), (4,)]
-    assert [c.plan for c in contenders(every, 2)] == [(0,), (3,)]  # both ends of a front that is too long
-    assert len(contenders(every, 99)) == len(every)
 
 
 def test_every_encoding_is_a_plan() -> None:
     for halvings in itertools.product((0, 1, 2), repeat=3):
         assert math.prod(decoded(halvings, 3, 4)) == min(4, 2 ** sum(halvings))
     assert decoded([0, 2, 2, 1], 3, 8) == (1, 4, 2)
-
-
-def count_trials(journal: Path) -> int:
-    study = optuna.load_study(study_name="plans", storage=open_storage(str(journal)))
-    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
-
-
-def test_interrupted_search_resumes(tmp_path: Path) -> None:
-    journal, calls = tmp_path / "journal", []
-
-    def failing(plan: Plan) -> tuple[float, float]:
-        calls.append(plan)
-        if len(calls) == 6:
-            raise KeyboardInterrupt
-        return toy(plan)
-
-    with pytest.raises(KeyboardInterrupt):
-        tried(failing, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
-    assert 5 <= count_trials(journal) < 20
-    tried(toy, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
-    assert count_trials(journal) == 20
-    tried(failing, DEPTH, trials=20, shrink=SHRINK, skip=SKIP, storage=str(journal))
-    assert len(calls) == 6  # finished: nothing is measured again
-
-
-def test_another_searchs_storage_is_refused(tmp_path: Path) -> None:
-    journal = str(tmp_path / "journal")
-    tried(toy, DEPTH, trials=3, storage=journal, identity="one")
-    with pytest.raises(RunError, match="another search"):
-        tried(toy, DEPTH, trials=3, storage=journal, identity="two")
-
-
-def worker(journal: str, log: str, both: Barrier) -> None:
-    def logged(plan: Plan) -> tuple[float, float]:
-        if not os.path.exists(log):  # nobody ends a trial before the other one has begun one
-            both.wait(80)
-        with open(log, "a") as file:
-            file.write("1\n")
-        return toy(plan)
-
-    tried(logged, DEPTH, trials=40, shrink=SHRINK, skip=SKIP, storage=journal, seed=None)
-
-
-@pytest.mark.slow
-def test_two_workers_share_a_search(tmp_path: Path) -> None:
-    journal, logs = tmp_path / "journal", [str(tmp_path / "a"), str(tmp_path / "b")]
-    context = multiprocessing.get_context("spawn")
-    both = context.Barrier(len(logs))
-    workers = [context.Process(target=worker, args=(str(journal), log, both)) for log in logs]
-    for process in workers:
-        process.start()
-    for process in workers:
-        process.join(90)
-        assert process.exitcode == 0
-    done = optuna.load_study(study_name="plans", storage=open_storage(str(journal))).trials
-    assert [trial.number for trial in done] == list(range(len(done)))
-    complete = [trial for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]
-    assert 40 <= len(complete) <= 41  # the other worker may have been in the middle of one
-    assert all(Path(log).read_text() for log in logs)
-
-
-def test_names_follow_the_front() -> None:
-    full = Candidate((1, 1), 0.10, 10.0)
-    points = [(0.30, 1.0), (0.115, 3.0), (0.104, 4.0), (0.1015, 5.0), (0.101, 6.0), (0.09, 8.0)]
-    every = [Candidate((1,), *point) for point in points]
-    named = name_plans(every, full, 0.005)
-    assert [named[n].ms for n in ("full", "accurate", "balanced", "fastest")] == [10, 6, 4, 3]
-    assert name_plans(every, full, 0.005, budget_ms=8.5)["balanced"].ms == 8
-    assert name_plans(every, full, 0.005, budget_ms=0.1)["balanced"].ms == 1  # as near as it gets
-    assert name_plans([], full, 0.005)["balanced"] == full
 
 
 def test_table_adds_up_and_interpolates() -> None:
@@ -179,17 +81,6 @@ def test_what_is_minimised_is_the_probability_of_wrong_labels_and_the_tables_tim
     assert error == pytest.approx(sum(wrong) / len(wrong), abs=1e-5)
     sizes = sorted(len(ids) for ids in classifier.tokens.ids(texts, 64))
     assert table.predict(plan, sizes[:1]) < ms < table.predict(plan, sizes[-1:])
-
-
-def test_expected_error_does_not_reward_being_too_sure() -> None:
-    generator = torch.Generator().manual_seed(0)
-    truth = torch.randn(20_000, 3, generator=generator).log_softmax(-1)
-    labels = torch.multinomial(truth.exp(), 1, generator=generator)[:, 0]
-    wrong = 1 - float(truth.exp().square().sum(-1).mean())  # of labels drawn from these probabilities
-    for surer in (0.3, 1.0, 3.0):
-        claimed = (surer * truth).log_softmax(-1)
-        assert expected_error(claimed, labels) == pytest.approx(wrong, abs=0.01)
-        assert sharpness(claimed, labels) == pytest.approx(1 / surer, rel=0.1)
 
 
 @pytest.mark.slow
