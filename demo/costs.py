@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+
+from demo.types import Values
 
 
 def row(
@@ -13,12 +14,12 @@ def row(
     write: Callable[[float], str],
     less: str = "fewer",
     more: str = "more",
-) -> dict[str, Any]:
+) -> Values:
     """A row of numbers, and how many times less the first needs."""
     return plain_row(label, small, [write(need) for need in needs]) | {"ratio": ratio(needs, less, more)}
 
 
-def plain_row(label: str, small: str, values: list[str]) -> dict[str, Any]:
+def plain_row(label: str, small: str, values: list[str]) -> Values:
     """A row that compares nothing."""
     return {"label": label, "small": small, "values": values, "ratio": ""}
 

@@ -7,26 +7,28 @@ import html
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, ParamSpec, Protocol, TypeVar
 
 import gradio as gr
 
 from demo.models.outside import label
 from demo.models.registry import Models
 from demo.theme import read
+from demo.types import Asked, Direct, Options, Outputs, Values
 from demo.uploads.values import UploadError, read_choice
 from weights import WeightsError
 
 logger = logging.getLogger(__name__)
+P = ParamSpec("P")
 
 # Every listener of a tab: two at a time, and the page's own answers are the sign that it works.
-LISTEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2}
+LISTEN: Options = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2}
 
 # A mesh is read in a process of its own, which may take seconds; its lane keeps nobody else waiting.
-READING_MESHES: dict[str, Any] = {"concurrency_id": "meshes", "concurrency_limit": 3}
+READING_MESHES: Options = {"concurrency_id": "meshes", "concurrency_limit": 3}
 
 
-def listening(tab: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def listening(tab: str) -> tuple[Options, Options]:
     """Options of a tab's listeners, and of what follows them: one at a time, and again if there was news meanwhile."""
     after = {"concurrency_id": f"{tab}-after", "concurrency_limit": 1, "trigger_mode": "always_last"}
     return {**LISTEN, "concurrency_id": tab}, {**LISTEN, **after}
@@ -42,13 +44,13 @@ def warn(words: str) -> None:
     gr.Warning(html.escape(words, quote=False))
 
 
-def kindly(act: Callable[..., Any]) -> Callable[..., Any]:
+def kindly(act: Callable[P, object]) -> Callable[P, object]:
     """A handler whose refusals become a warning: the page keeps what it shows."""
 
     @functools.wraps(act)
-    def handler(*args: Any) -> Any:
+    def handler(*args: P.args, **kwargs: P.kwargs) -> object:
         try:
-            return act(*args)
+            return act(*args, **kwargs)
         except (ValueError, WeightsError) as error:
             logger.info("refused: %s", error)
             warn(sentence(error))
@@ -57,11 +59,11 @@ def kindly(act: Callable[..., Any]) -> Callable[..., Any]:
     return handler
 
 
-def directly(answer: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+def directly(answer: Direct) -> Direct:
     """What a component asks past the queue while the hand is still moving; a refusal is an answer with ``refused``."""
 
     @functools.wraps(answer)
-    def handler(asked: Any) -> dict[str, Any]:
+    def handler(asked: Asked) -> Values:
         try:
             return answer(asked)
         except (ValueError, WeightsError, KeyError, TypeError) as error:
@@ -70,12 +72,19 @@ def directly(answer: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[st
     return handler
 
 
-def field(event: gr.EventData, name: str) -> Any:
+def field(event: gr.EventData, name: str) -> object:
     """A field of what the page sent, None if it sent no such thing."""
     return event._data.get(name) if isinstance(event._data, dict) else None
 
 
-def component(tab: str, name: str, *scripts: str, **options: Any) -> gr.HTML:
+def component(
+    tab: str,
+    name: str,
+    *scripts: str,
+    scale: int | None = None,
+    min_width: int | None = None,
+    server_functions: list[Direct] | None = None,
+) -> gr.HTML:
     """One of ``demo/components``: fixed HTML, and scripts that fill it from the value; default: of the same name."""
     return gr.HTML(
         value=None,
@@ -83,7 +92,9 @@ def component(tab: str, name: str, *scripts: str, **options: Any) -> gr.HTML:
         js_on_load="\n".join(read(f"{script}.js") for script in ("newest", *(scripts or (name,)))),
         apply_default_css=False,
         elem_id=f"{tab}-{name.removesuffix('3d')}",
-        **options,
+        scale=scale,
+        min_width=min_width,
+        server_functions=server_functions,
     )
 
 
@@ -144,21 +155,25 @@ class ModelTab(Generic[S, L]):
         """One of them; ``WeightsError`` if it cannot be used."""
         raise NotImplementedError
 
-    def show(self, scene: S, steered: bool = False) -> list[Any]:
+    def show(self, scene: S, steered: bool = False) -> Outputs:
         """The scene and the values of the components; steering leaves what came in alone."""
         raise NotImplementedError
 
-    def about(self, loaded: L) -> list[Any]:
+    def about(self, loaded: L) -> Outputs:
         """Values that change with the model only."""
         return []
 
-    def nothing(self) -> list[Any]:
+    def nothing(self) -> Outputs:
         """The values of both where there is no usable model."""
         return [gr.skip()] * self.answers
 
+    def opening(self, name: str) -> S:
+        """What the tab opens with, seen by a model; raises as :meth:`load`."""
+        return self.scenes.opening(self.load(name))
+
     # ---- handlers ----
 
-    def open(self, request: gr.Request) -> list[Any]:
+    def open(self, request: gr.Request) -> Outputs:
         """The scene of the link, or the opening one; an unusable link says so and opens all the same."""
         names = self.names()
         scene = self._from_link(dict(request.query_params), names) or self._first_good(names)
@@ -171,11 +186,11 @@ class ModelTab(Generic[S, L]):
         about = self.about(self._loaded(scene))
         return [gr.Dropdown(choices=choices, value=scene.model), *self.show(scene), *about]
 
-    def enter(self, scene: S | None, request: gr.Request) -> Any:
+    def enter(self, scene: S | None, request: gr.Request) -> object:
         """The tab is opened by hand, perhaps not for the first time."""
         return self.open(request) if scene is None and not self._linked(request) else gr.skip()
 
-    def enter_by_link(self, request: gr.Request) -> Any:
+    def enter_by_link(self, request: gr.Request) -> object:
         """The page is opened: at this tab?"""
         return self.open(request) if self._linked(request) else gr.skip()
 
@@ -198,12 +213,12 @@ class ModelTab(Generic[S, L]):
         """Half a checkpoint must not keep the page from opening."""
         for name in sorted(names, key=lambda n: n != self.first):
             try:
-                return self.scenes.opening(self.load(name))
+                return self.opening(name)
             except WeightsError as error:
                 warn(sentence(error))
         return None
 
-    def pick(self, scene: S | None, name: str) -> list[Any]:
+    def pick(self, scene: S | None, name: str) -> Outputs:
         """Another model is picked."""
         try:
             loaded = self.load(name)
@@ -220,13 +235,15 @@ class ModelTab(Generic[S, L]):
         return self.load(scene.model)
 
 
-def keep_panel(tab: str, side_by_side: bool = True, **options: Any) -> tuple[gr.HTML, gr.Code]:
-    """What is on screen, to take away: links and files (a component with ``options``), and the program."""
+def keep_panel(
+    tab: str, side_by_side: bool = True, server_functions: list[Direct] | None = None
+) -> tuple[gr.HTML, gr.Code]:
+    """What is on screen, to take away: links and files, some of them made when asked for, and the program."""
     with gr.Column(elem_id=f"{tab}-panel-keep", min_width=300):
         gr.Markdown("### Keep\nEverything here can be taken away or repeated in Python.")
         with gr.Row(elem_classes="pair") if side_by_side else nullcontext():
             with gr.Column(min_width=300) if side_by_side else nullcontext():
-                files = component(tab, "keep", "copy", "keep", **options)
+                files = component(tab, "keep", "copy", "keep", server_functions=server_functions)
             with gr.Column(min_width=300) if side_by_side else nullcontext():
                 snippet = gr.Code(
                     language="python",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ from demo.drawings import CLOTHES, smooth
 
 SIDE, FINE = 128, 4  # pixels, and drawn so many times larger
 GRAIN = 4.0  # grey levels: photographs are never flat
-Points = list[tuple[float, float]]
 # Colour; poly, blob (a smooth outline), oval (two corners) or line; percent of the frame, y down.
 Shape = tuple[str, str, Sequence[tuple[float, float]]]
 
@@ -148,13 +147,12 @@ def names(clothes: bool) -> list[str]:
 def example(clothes: bool, index: int) -> Image.Image:
     """An example, ``SIDE`` pixels a side; grey on black for those who know clothes."""
     name = names(clothes)[index]
-    if not clothes:
-        return _photo(PHOTOS[name])
-    shapes = _clock() if name == CLOCK else [(_grey(grey), "poly", points) for grey, points in CLOTHES[name]]
-    return _painted(Scene(BLACK, shapes)).convert("L")
-
-
-def _photo(scene: Scene) -> Image.Image:
+    if clothes:
+        shapes = (
+            _clock() if name == CLOCK else [(_grey(grey), "poly", points) for grey, points in CLOTHES[name]]
+        )
+        return _painted(Scene(BLACK, shapes)).convert("L")
+    scene = PHOTOS[name]
     soft = _painted(scene).filter(ImageFilter.GaussianBlur(scene.blur))
     grain = np.random.default_rng(0).normal(0, GRAIN, (SIDE, SIDE, 1))
     return Image.fromarray((np.asarray(soft) + grain).clip(0, 255).astype(np.uint8))
@@ -163,39 +161,23 @@ def _photo(scene: Scene) -> Image.Image:
 def _painted(scene: Scene) -> Image.Image:
     large = SIDE * FINE
     canvas = Image.new("RGB", (large, large))
-    for top, bottom, above, below in scene.ground:
-        canvas.paste(_gradient(above, below, large, top, bottom), (0, round(top * large / 100)))
+    for start, end, above, below in scene.ground:
+        top, bottom = round(start * large / 100), round(end * large / 100)
+        share = Image.linear_gradient("L").resize((large, bottom - top))
+        colours = Image.new("RGB", share.size, below), Image.new("RGB", share.size, above)
+        canvas.paste(Image.composite(*colours, share), (0, top))
     draw = ImageDraw.Draw(canvas)
     for colour, kind, points in scene.shapes:
-        DRAW[kind](draw, colour, [(x * large / 100, y * large / 100) for x, y in points])
+        xy = [(x * large / 100, y * large / 100) for x, y in points]
+        if kind == "poly":
+            draw.polygon(xy, colour)
+        elif kind == "blob":  # a closed smooth outline through the points
+            draw.polygon(smooth([xy[-1], *xy, *xy[:2]])[:-1], colour)
+        elif kind == "oval":
+            draw.ellipse([*xy[0], *xy[1]], colour)
+        else:
+            draw.line(xy, colour, width=round(0.014 * large), joint="curve")
     return canvas.reduce(FINE)
-
-
-def _gradient(above: str, below: str, large: int, top: float, bottom: float) -> Image.Image:
-    height = round(bottom * large / 100) - round(top * large / 100)
-    share = Image.linear_gradient("L").resize((large, height))
-    return Image.composite(Image.new("RGB", share.size, below), Image.new("RGB", share.size, above), share)
-
-
-def _blob(draw: ImageDraw.ImageDraw, colour: str, points: Points) -> None:
-    """A closed smooth outline through the points."""
-    draw.polygon(smooth([points[-1], *points, *points[:2]])[:-1], colour)
-
-
-def _oval(draw: ImageDraw.ImageDraw, colour: str, points: Points) -> None:
-    draw.ellipse([*points[0], *points[1]], colour)
-
-
-def _line(draw: ImageDraw.ImageDraw, colour: str, points: Points) -> None:
-    draw.line(points, colour, width=round(0.014 * SIDE * FINE), joint="curve")
-
-
-DRAW: dict[str, Callable[[ImageDraw.ImageDraw, str, Points], None]] = {
-    "poly": lambda draw, colour, points: draw.polygon(points, colour),
-    "blob": _blob,
-    "oval": _oval,
-    "line": _line,
-}
 
 
 def _clock() -> list[Shape]:

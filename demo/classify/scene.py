@@ -16,6 +16,7 @@ from demo.classify import examples
 from demo.models.outside import as_arguments
 from demo.models.registry import Classifier, Net
 from demo.pictures import smaller
+from demo.types import Values
 from demo.uploads.values import UploadError, read_integer
 from demo.words import percent
 
@@ -152,7 +153,7 @@ def from_query(query: Mapping[str, str], loaded: Classifier) -> Verdict:
     )
 
 
-def as_json(model: str, answer: Answer) -> dict[str, object]:
+def as_json(model: str, answer: Answer) -> Values:
     """What a network says, in plain numbers."""
     return {
         "model": model,

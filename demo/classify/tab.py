@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
+from gradio.events import Dependency
 
 from demo.classify import examples, views
 from demo.classify import scene as scenes
 from demo.classify.scene import Verdict
 from demo.models.registry import Classifier, Models
 from demo.tab import ModelTab, component, directly, field, keep_panel, kindly, listening
+from demo.types import Asked, Options, Outputs, Values
 from demo.uploads.pictures import LIMITS, read_data_url
 from demo.uploads.values import UploadError, read_integer
 
@@ -41,20 +41,20 @@ class Classify(ModelTab[Verdict, Classifier]):
 
     # ---- handlers ----
 
-    def upload(self, seen: Verdict, event: gr.EventData) -> list[Any]:
+    def upload(self, seen: Verdict, event: gr.EventData) -> Outputs:
         url = field(event, "url")
         if url is None:
             raise UploadError(f"The file is too large: a picture may have {LIMITS}.")
         return self.show(scenes.look_at(self._loaded(seen), read_data_url(url)))
 
-    def example(self, seen: Verdict, event: gr.EventData) -> list[Any]:
+    def example(self, seen: Verdict, event: gr.EventData) -> Outputs:
         loaded = self._loaded(seen)
         count = len(examples.names(scenes.wears_clothes(loaded)))
         return self.show(
             scenes.from_example(loaded, read_integer(field(event, "index"), "The example", 0, count - 1))
         )
 
-    def measure(self, seen: Verdict | None) -> Any:
+    def measure(self, seen: Verdict | None) -> Values:
         """How long both take, after the answer is on screen."""
         if seen is None:
             return gr.skip()
@@ -63,7 +63,7 @@ class Classify(ModelTab[Verdict, Classifier]):
 
     # ---- what they show ----
 
-    def show(self, scene: Verdict, steered: bool = False) -> list[Any]:
+    def show(self, scene: Verdict, steered: bool = False) -> Outputs:
         """Verdict, photo, answers, costs, keep and snippet."""
         loaded = self._loaded(scene)
         return [
@@ -75,10 +75,10 @@ class Classify(ModelTab[Verdict, Classifier]):
             scenes.as_python(scene),
         ]
 
-    def about(self, loaded: Classifier) -> list[Any]:
+    def about(self, loaded: Classifier) -> Outputs:
         return [views.kernel_layers(loaded), views.parts(loaded), views.front(loaded)]
 
-    def nothing(self) -> list[Any]:
+    def nothing(self) -> Outputs:
         skipped = super().nothing()
         return [*skipped[:2], {"note": self.no_model.replace("`", "")}, *skipped[3:]]
 
@@ -87,8 +87,8 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     """The tab, inside the open ``page``; its first picture is looked at when it is ``opened``."""
     tab = Classify(models)
 
-    def draw_kernels(asked: Any) -> dict[str, Any]:
-        return views.draw_layer(models.classifier(asked["model"]), asked["layer"])
+    def draw_kernels(asked: Asked) -> Values:
+        return views.draw_layer(models.classifier(str(asked["model"])), str(asked["layer"]))
 
     seen = gr.State(None, time_to_live=6 * 3600)
     with gr.Row(elem_classes="intro"):
@@ -108,13 +108,13 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     all_of_it = [picker, *shown, kernels, parts, front]
     listen, after = listening(tab.name)
 
-    def explain(event: Any) -> None:
+    def explain(event: Dependency) -> None:
         """Times follow on their own, so that the answer itself is on screen at once."""
         event.then(kindly(tab.measure), seen, costs, **after)
 
     explain(page.load(tab.enter_by_link, None, all_of_it, **listen))
     explain(opened.select(tab.enter, seen, all_of_it, **listen))
     explain(picker.input(tab.pick, [seen, picker], all_of_it, **listen))
-    newest: dict[str, Any] = {"trigger_mode": "always_last", **listen}
+    newest: Options = {"trigger_mode": "always_last", **listen}
     for event, handler in ((photo.upload, tab.upload), (photo.example, tab.example)):
         explain(event(kindly(handler), seen, shown, **newest))

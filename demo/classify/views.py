@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from PIL import Image
@@ -22,6 +21,7 @@ from demo.costs import plain_row, row
 from demo.models.registry import Classifier, Net
 from demo.pictures import data_url, png
 from demo.timing import RUNS
+from demo.types import Values
 from demo.uploads.values import UploadError
 from demo.words import percent
 from training.pictures import Preparation, prepare
@@ -48,7 +48,7 @@ TIES = {
 # ---- the answer ----
 
 
-def photo(seen: Verdict, loaded: Classifier) -> dict[str, Any]:
+def photo(seen: Verdict, loaded: Classifier) -> Values:
     """The picture as it came, cut as the networks cut it, and the examples."""
     clothes = scenes.wears_clothes(loaded)
     return {
@@ -69,7 +69,7 @@ def shown(picture: Image.Image, how: Preparation = Preparation()) -> str:  # noq
     return data_url(file.getvalue(), "image/png" if small else "image/jpeg")
 
 
-def answers(seen: Verdict, loaded: Classifier) -> dict[str, Any]:
+def answers(seen: Verdict, loaded: Classifier) -> Values:
     """What the networks see and say."""
     size = seen.image.shape[-1]
     return {
@@ -94,7 +94,7 @@ def _title(net: Net, loaded: Classifier) -> str:
     return "Compact" if net is loaded.compact else "Dense twin"
 
 
-def costs(loaded: Classifier, times: Sequence[float] | None) -> dict[str, Any]:
+def costs(loaded: Classifier, times: Sequence[float] | None) -> Values:
     """What an answer takes: time, where it has been measured, work, memory; and how often the answer is right."""
     nets = loaded.nets
     engines = " and ".join(dict.fromkeys(net.model.engine for net in nets))
@@ -128,7 +128,7 @@ def costs(loaded: Classifier, times: Sequence[float] | None) -> dict[str, Any]:
 # ---- the networks ----
 
 
-def kernel_layers(loaded: Classifier) -> dict[str, Any]:
+def kernel_layers(loaded: Classifier) -> Values:
     """The layers whose kernels can be looked at, the middle one drawn."""
     names = tied_layers(loaded.compact.model)
     if not names:
@@ -142,7 +142,7 @@ def kernel_layers(loaded: Classifier) -> dict[str, Any]:
     return {"model": loaded.name, "layers": layers, "drawn": draw_layer(loaded, middle)}
 
 
-def draw_layer(loaded: Classifier, name: str) -> dict[str, Any]:
+def draw_layer(loaded: Classifier, name: str) -> Values:
     """The kernels that a tied layer stores, what they make in full, and the dense twin's in the same place.
 
     Raises:
@@ -151,16 +151,16 @@ def draw_layer(loaded: Classifier, name: str) -> dict[str, Any]:
     model = loaded.compact.model
     if name not in tied_layers(model):
         raise UploadError("The compact network has no tied layer of that name.")
-    tied = _layer(loaded.compact, name)
-    stored = shared_kernels(model, name)
+    layer, stored = _layer(loaded.compact, name), shared_kernels(model, name)
     twin = _layer(loaded.dense, name) if loaded.dense else None
-    family = str(tied and tied.tie).partition("-")[0]
+    tie = layer.tie or "" if layer else ""
+    versus = f" in place of {twin.parameters:,}" if twin else ""
     return {
         "layer": name,
         "shared": kernel_sheet(_each_its_own(stored[:SHARED]), min(COLUMNS, len(stored))),
         "count": f"{min(SHARED, len(stored))} of {len(stored)}" if len(stored) > SHARED else str(len(stored)),
-        "tie": f"{tied.tie if tied else ''}: {TIES.get(family, 'kernels are shared')}",
-        "numbers": _numbers(tied, twin),
+        "tie": f"{tie}: {TIES.get(tie.partition('-')[0], 'kernels are shared')}",
+        "numbers": f"{layer.parameters:,} numbers{versus}." if layer else "",
         "tied": _grid(kernels(model, name)),
         "dense": _grid(kernels(loaded.dense.model, name)) if loaded.dense and twin else None,
     }
@@ -173,18 +173,11 @@ def _layer(net: Net, name: str) -> Layer | None:
     )
 
 
-def _numbers(tied: Layer | None, dense: Layer | None) -> str:
-    if tied is None:
-        return ""
-    words = f"{tied.parameters:,} numbers"
-    return f"{words} in place of {dense.parameters:,}." if dense else f"{words}."
-
-
-def _grid(found: Tensor) -> str:
+def _grid(weight: Tensor) -> str:
     """The first filters (rows) and channels (columns) of (O, I, k, k); of one channel each, filters only."""
-    if found.shape[1] == 1:
-        return kernel_sheet(_each_its_own(found[: SIDE**2, 0]), SIDE)
-    corner = found[:SIDE, :SIDE]
+    if weight.shape[1] == 1:
+        return kernel_sheet(_each_its_own(weight[: SIDE**2, 0]), SIDE)
+    corner = weight[:SIDE, :SIDE]
     scaled = corner / corner.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-12)
     return kernel_sheet(scaled.flatten(0, 1), corner.shape[1])
 
@@ -214,36 +207,25 @@ def colours(weights: Tensor) -> Tensor:
     return ends[1] + share * (torch.where(weights[..., None] < 0, ends[0], ends[2]) - ends[1])
 
 
-def parts(loaded: Classifier) -> list[dict[str, Any]]:
+def parts(loaded: Classifier) -> list[Values]:
     """Where the parameters sit: a treemap of each network, the dense one with the compact one's size in it."""
-    whole = loaded.compact.parameters
-    return [
-        {
-            "title": _title(net, loaded),
-            "total": net.parameters,
-            "size": list(MAP),
-            "inside": whole / net.parameters
-            if net is not loaded.compact and whole < net.parameters
-            else None,
-            "parts": _parts(net),
-        }
-        for net in loaded.nets
-    ]
-
-
-def _parts(net: Net) -> list[dict[str, Any]]:
-    places = treemap([layer.parameters for layer in net.layers], *MAP)
-    return [
-        {
-            "name": layer.name,
-            "kind": layer.kind,
-            "tie": layer.tie,
-            "parameters": layer.parameters,
-            "macs": layer.macs,
-            "place": [round(v, 3) for v in place],
-        }
-        for layer, place in zip(net.layers, places, strict=True)
-    ]
+    drawn, whole = list[Values](), loaded.compact.parameters
+    for net in loaded.nets:
+        places = treemap([layer.parameters for layer in net.layers], *MAP)
+        larger = net is not loaded.compact and whole < net.parameters
+        drawn.append(
+            {
+                "title": _title(net, loaded),
+                "total": net.parameters,
+                "size": MAP,
+                "inside": whole / net.parameters if larger else None,
+                "parts": [
+                    {**layer._asdict(), "place": [round(v, 3) for v in place]}
+                    for layer, place in zip(net.layers, places, strict=True)
+                ],
+            }
+        )
+    return drawn
 
 
 FIELDS = ("parameters", "macs", "accuracy")
@@ -269,35 +251,33 @@ KEY = [
 ]
 
 
-def front(loaded: Classifier) -> dict[str, Any]:
+def front(loaded: Classifier) -> Values:
     """The networks that this one was chosen from; no points where nobody measured them."""
-    found = loaded.front or {}
-    points = found.get("points")
+    file = loaded.front or {}
+    points = file.get("points")
     usable = [point for point in points if _usable(point)] if isinstance(points, list) else []
-    data = f" {found['data']}, test pictures." if found.get("data") else ""
+    data = f" {file['data']}, test pictures." if file.get("data") else ""
+    kinds = ("published" if p.get("published") else "main" if p.get("tied") else "other" for p in usable)
     here = {net.model.config.network for net in loaded.nets}
     return {
         "lead": f"Every network that was tried: how often it is right, and what it takes.{data}",
-        "points": [{**point, "kind": _kind(point)} for point in usable],
+        "points": [{**point, "kind": kind} for point, kind in zip(usable, kinds, strict=True)],
         "chosen": [p["network"] for p in usable if p.get("shipped") or p["network"] in here],
         "axes": AXES,
         "key": KEY,
     }
 
 
-def _kind(point: dict[str, Any]) -> str:
-    return "published" if point.get("published") else "main" if point.get("tied") else "other"
-
-
-def _usable(point: Any) -> bool:
-    named = isinstance(point, dict) and isinstance(point.get("network"), str)
-    return named and all(isinstance(point.get(f), (int, float)) and point[f] > 0 for f in FIELDS)
+def _usable(point: object) -> bool:
+    if not isinstance(point, dict) or not isinstance(point.get("network"), str):
+        return False
+    return all(isinstance(point.get(f), (int, float)) and point[f] > 0 for f in FIELDS)
 
 
 # ---- what one can take away ----
 
 
-def keep(seen: Verdict) -> dict[str, Any]:
+def keep(seen: Verdict) -> Values:
     """The answer, what the networks saw, and a link."""
     answer = json.dumps(scenes.as_json(seen.model, seen.answers[0]), indent=2)
     files = [

@@ -21,6 +21,7 @@ from classifiers.anatomy import Layer, layers
 from demo.models.kinds import Kind, ShapeKind, kind_of
 from demo.models.outside import Found, Policy, called, find
 from demo.models.reader import Reader
+from demo.types import Facts
 from textclf import TextClassifier
 from training.measure import macs, parameters
 from weights import WeightsError, available, folder, locate
@@ -56,7 +57,7 @@ class Net:
     macs: int  # of one picture
     bytes: int  # of the weights on disk
     layers: tuple[Layer, ...]
-    test: dict[str, Any]  # of its metrics; empty where it was never evaluated
+    test: Facts  # of its metrics; empty where it was never evaluated
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Classifier:
     name: str
     compact: Net
     dense: Net | None
-    front: dict[str, Any] | None
+    front: Facts | None
 
     @property
     def nets(self) -> tuple[Net, ...]:
@@ -257,7 +258,7 @@ def _twin(compact: Net) -> Net | None:
     return dense if dense and _answers(dense) == _answers(compact) else None
 
 
-def _answers(net: Net) -> tuple[Any, ...]:
+def _answers(net: Net) -> tuple[object, ...]:
     """Networks that differ here cannot be asked about the same picture."""
     config = net.model.config
     return config.classes, config.prepared
@@ -271,7 +272,7 @@ def _net(name: str, place: str | Path) -> Net:
     return Net(name, model, parameters(model), macs(model, one), size, tuple(layers(model)), measured(place))
 
 
-def measured(place: str | Path) -> dict[str, Any]:
+def measured(place: str | Path) -> Facts:
     """What was measured of a model on test data; empty where nobody did."""
     test = (_optional_json(place, METRICS) or {}).get("test")
     return test if isinstance(test, dict) else {}
@@ -281,12 +282,12 @@ def _load_reader(name: str, place: str | Path) -> Reader:
     return Reader(name, TextClassifier.from_pretrained(place), _optional_json(place, METRICS) or {})
 
 
-LOADERS: dict[Kind, Callable[[str, str | Path], Any]] = {
+LOADERS: dict[Kind, Callable[[str, str | Path], Loaded | Classifier | Reader]] = {
     "image": _load, "shape": _load, "classifier": _load_classifier, "text": _load_reader,
 }  # fmt: skip
 
 
-def _optional_json(place: str | Path, file: str) -> dict[str, Any] | None:
+def _optional_json(place: str | Path, file: str) -> Facts | None:
     """A file beside the weights; None where there is none, or where it cannot be read."""
     try:
         return read_json(locate(place, local_files_only=True)[0] / file)

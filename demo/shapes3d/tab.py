@@ -49,7 +49,9 @@ class Shapes3D(ShapeTab[Scene]):
                 look = scenes.look_from_query(dict(request.query_params))
             except UploadError as error:
                 warn(sentence(error))
-        return [picker, scene, {**stage, "look": asdict(look)} if isinstance(scene, Scene) else stage, look]
+        if isinstance(scene, Scene) and isinstance(stage, dict):
+            stage = {**stage, "look": asdict(look)}
+        return [picker, scene, stage, look]
 
     def upload(self, scene: Scene, event: gr.EventData) -> list[Any]:
         loaded = self._loaded(scene)

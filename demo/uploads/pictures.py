@@ -74,7 +74,7 @@ def read_image_file(path: str | os.PathLike[str]) -> Image.Image:
     return read_image(read_file(path, "picture", LIMITS))
 
 
-def read_data_url(text: str) -> Image.Image:
+def read_data_url(text: object) -> Image.Image:
     """:func:`read_image` of ``data:image/png;base64,...`` (png, jpeg or webp), as a canvas sends it."""
     if not isinstance(text, str) or not (head := DATA_URL.match(text)):
         raise UploadError("The drawing must be a data URL: data:image/png;base64,... (png, jpeg or webp).")
