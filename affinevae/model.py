@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from affinevae import affine, affine3d
+from affinevae import affine, affine3d, moments
 from affinevae.groups import get_group
 from affinevae.networks import PATCH, Decoder, Encoder
 from affinevae.networks import scorer as make_scorer
@@ -32,6 +32,8 @@ from weights.checkpoint import Size
 
 Effort = Literal["none", "fast", "best"]
 EFFORTS: tuple[Effort, ...] = ("none", "fast", "best")
+Finder = Literal["search", "moments"]
+FINDERS: tuple[Finder, ...] = ("search", "moments")
 
 MODES = 4  # proposals of the scorer that "fast" verifies
 CHUNK = 2**20  # cells of the image-pose pairs evaluated at once: they stay in the processor's cache
@@ -60,6 +62,8 @@ class AffineVAEConfig:
         invert: grey pictures on a bright ground were inverted.
         drawn: pictures of other sizes are drawings, to be centred and scaled as the training ones were; otherwise they
             are prepared as the training pictures were.
+        finder: how poses are found: "search", or "moments", the baseline that takes the principal axes and lets the
+            loss choose which way round (:mod:`affinevae.moments`).
     """
 
     size: tuple[int, ...] = (32, 32)
@@ -74,6 +78,7 @@ class AffineVAEConfig:
     picture: int = 0
     invert: bool = True
     drawn: bool = True
+    finder: Finder = "search"
 
     @property
     def learned(self) -> Preparation | None:
@@ -110,6 +115,8 @@ class AffineVAEConfig:
         get_group(self.group, self.dims)
         for name in ("scorer", "invert", "drawn"):
             flag(name, getattr(self, name))
+        if self.finder not in FINDERS:
+            raise ValueError(f"finder must be one of {', '.join(FINDERS)}, not {self.finder!r:.40}")
         texts("classes", self.classes)
         return self
 
@@ -154,7 +161,7 @@ class AffineVAE(
     Arguments: see :class:`AffineVAEConfig`. Below, "image" means either.
     """
 
-    later = ("picture", "invert", "drawn")
+    later = ("picture", "invert", "drawn", "finder")
 
     def __init__(
         self,
@@ -170,9 +177,10 @@ class AffineVAE(
         picture: int = 0,
         invert: bool = True,
         drawn: bool = True,
+        finder: Finder = "search",
     ) -> None:
         super().__init__()
-        scorer = scorer and group != "none"
+        scorer = scorer and group != "none" and finder == "search"
         config = AffineVAEConfig(
             size,
             channels,
@@ -186,6 +194,7 @@ class AffineVAE(
             picture,
             invert,
             drawn,
+            finder,
         )
         self.config = config.check()
         shape = (config.size, channels, latent_dim, width, features, blocks)
@@ -325,8 +334,8 @@ class AffineVAE(
         fine = effort == "best"
         starts = min(4 if fine else 2, cells.shape[1])
         rounds = {"none": (), "fast": (2, 1), "best": (2, 1, 1)}[effort]
-        if not self.group.tangent or (fine and self.group.dim == 1):
-            rounds = ()  # every pose of the lattice is already in the table
+        if not self.group.tangent or (fine and self.group.dim == 1) or self.config.finder == "moments":
+            rounds = ()  # every pose of the lattice is already in the table, or none but the candidates is to be
         return search(lambda i, c: self.pair_loss(image, i, c), self.group, cells, rounds, starts)
 
     @torch.no_grad()
@@ -340,6 +349,8 @@ class AffineVAE(
         rotations = self.group.rotations
         if effort == "none" or rotations is None:
             return self.group.to_cells(self.group.identity(len(image)).to(image.device))[:, None]
+        if self.config.finder == "moments":
+            return self.turned(image, moments.candidates(image, self.group))
         if effort == "fast" and self.scorer is not None:
             return self.turned(image, self.scored_rotations(image, MODES))
         grid = rotations.covering if effort == "best" else rotations.coarse

@@ -36,7 +36,7 @@ from affinevae.evaluate import (
 )
 from affinevae.groups import GROUPS, get_group
 from affinevae.metrics import rotation_angle
-from affinevae.model import LIMITS, AffineVAE
+from affinevae.model import LIMITS, AffineVAE, Finder
 from affinevae.pose import Circle
 from affinevae.search import Table, search
 from affinevae.turned import TurnedImages
@@ -59,6 +59,8 @@ class PoseTraining:
         modes: proposals of the scorer for each visit afterwards, beside the remembered pose and a neighbour of it.
         scorer_share: part of each batch that the scorer learns from; it needs fewer examples than the VAE.
         remember: the pose of every image between its visits.
+        searched: share of each batch whose poses are searched after the grid phase; the others stay where they were
+            found last, which is incremental EM (Neal & Hinton 1998) and saves time for more visits.
     """
 
     grid_fraction: float = 0.06
@@ -66,6 +68,7 @@ class PoseTraining:
     modes: int = 1
     scorer_share: float = 0.5
     remember: bool = True
+    searched: float = 1.0
 
 
 class PoseCache:
@@ -108,17 +111,20 @@ def make_step(
     """
 
     def step(prepared: nn.Module, index: Tensor, progress: float) -> dict[str, Tensor]:
+        index, count = searched_first(index, cache, progress, config)
         image = images(index).to(device)
         noise = torch.randn(len(index), model.config.latent_dim, device=device)
         if not model.group.dim:
             distortion, rate, _ = prepared(image, image.new_zeros(len(index), 0), noise)
             return _losses(distortion, rate, rate_weight)
         model.eval()
-        cells, table = e_step(model, image, cache.cells[index].to(device), progress, config)
+        remembered = cache.cells[index].to(device)
+        drawn, table = e_step(model, image[:count], remembered[:count], progress, config)
+        cells = torch.cat([drawn, remembered[count:]])
         model.train()
         if config.remember and images.turner is None:
             cache.cells[index] = cells.cpu()
-        learners = round(config.scorer_share * len(index)) if model.scorer is not None else 0
+        learners = min(count, round(config.scorer_share * len(index))) if model.scorer is not None else 0
         distortion, rate, scores = prepared(image, model.group.from_cells(cells), noise, learners)
         losses = _losses(distortion, rate, rate_weight)
         if learners:
@@ -130,6 +136,25 @@ def make_step(
         return losses
 
     return step
+
+
+def searched_first(
+    index: Tensor, cache: PoseCache, progress: float, config: PoseTraining
+) -> tuple[Tensor, int]:
+    """The batch with those in front whose poses are searched this time, and how many they are.
+
+    All while the whole circle competes, and where nothing is remembered; later a share, batches being drawn at random.
+    """
+    if progress < config.grid_fraction or config.searched == 1:
+        return index, len(index)
+    chosen = ~known(cache.cells[index])
+    chosen[: max(1, round(config.searched * len(index)))] = True
+    return index[(~chosen).long().argsort(stable=True)], int(chosen.sum())
+
+
+def known(cells: Tensor) -> Tensor:
+    """Which remembered cells ``(B, Q)`` are poses: ``(B,)``."""
+    return (cells > UNKNOWN // 2).all(1)
 
 
 def _losses(distortion: Tensor, rate: Tensor, rate_weight: float) -> dict[str, Tensor]:
@@ -147,7 +172,9 @@ def e_step(
     """Poses drawn from each image's posterior, as cells ``(B, P)``, and the table they were drawn from."""
     group = model.group
     temperature = 1.0
-    if progress < config.grid_fraction:
+    if model.config.finder == "moments":
+        proposals = model.proposals(image, "fast")
+    elif progress < config.grid_fraction:
         temperature = config.temperature ** (1 - progress / config.grid_fraction)  # geometric cooling
         rotations = group.rotations
         assert rotations is not None  # a plain VAE has no E step
@@ -169,8 +196,7 @@ def later_proposals(model: AffineVAE, image: Tensor, remembered: Tensor, config:
         drawn = torch.randint(len(rotations.covering), (len(image), config.modes), device=image.device)
         modes = rotations.covering.to(image.device)[drawn]
     fresh = model.turned(image, modes)
-    known = (remembered > UNKNOWN // 2).all(1, keepdim=True)
-    kept = torch.where(known, remembered, fresh[:, 0])
+    kept = torch.where(known(remembered)[:, None], remembered, fresh[:, 0])
     step = torch.randint(-2, 3, (len(image), group.tangent), device=image.device)
     return torch.cat([kept[:, None], group.move(kept, step.float())[:, None], fresh], 1)
 
@@ -197,6 +223,7 @@ class Train:
         output: folder of the model; the same command continues an interrupted run.
         latent_dim: numbers in the shape code.
         group: poses the model can infer: rotation, rigid, similarity, affine; none is a plain VAE.
+        finder: how it finds them: search, or moments, the baseline of principal axes.
         turns: poses the images are turned by before training ("none": they are in unknown orientation already).
         turn_anew: turn each image anew at every visit instead of once.
         variants: mirrored and stretched copies of every training shape that are trained on beside it.
@@ -219,6 +246,7 @@ class Train:
     output: Path
     latent_dim: int = 8
     group: str = "rotation"
+    finder: Finder = "search"
     turns: str = "rotation"
     turn_anew: bool = False
     variants: int = 0
@@ -268,6 +296,7 @@ def build(options: Train, data: ImageData) -> AffineVAE:
         options.features,
         options.blocks,
         classes=data.classes,
+        finder=options.finder,
         **learned(data),
     )
     model.encoder.dropout.p = options.dropout
@@ -287,6 +316,7 @@ def check(options: Train) -> None:
     require("--temperature", poses.temperature, poses.temperature > 0, "above 0")
     require("--modes", poses.modes, poses.modes >= 1, "at least 1")
     require("--scorer-share", poses.scorer_share, 0 <= poses.scorer_share <= 1, "in [0, 1]")
+    require("--searched", poses.searched, 0 < poses.searched <= 1, "in (0, 1]")
 
 
 def learned(data: ImageData) -> dict[str, Any]:
@@ -398,7 +428,11 @@ def said(model: AffineVAE) -> str:
 
 
 RENAMED = {"fresh": "turn_anew"}  # options, by the names that older runs have them under
-UNSET = {"variants": 0, "poses": {"remember": True}}  # newer than some runs, which did without
+UNSET = {
+    "variants": 0,
+    "finder": "search",
+    "poses": {"remember": True, "searched": 1.0},
+}  # newer than some runs, which did without
 
 
 def rate_weight(options: Train) -> float:
@@ -414,6 +448,7 @@ def describe(options: Train) -> dict[str, Any]:
         "data": Path(options.data).name,
         "latent_dim": options.latent_dim,
         "group": options.group,
+        "finder": options.finder,
         "turns": options.turns,
         "turn_anew": options.turn_anew,
         "variants": options.variants,

@@ -58,7 +58,7 @@ def run(options: Robustness) -> None:
             output,
             trained.config.latent_dim,
             "none",
-            "none",
+            turns="none",
             size=size,
             loop=loop,
             measure=False,

@@ -15,7 +15,7 @@ COLUMNS: Columns = {
     "CPU ms": ("cpu_ms", "{:.2f}"),
     "times faster": ("times_faster", "{:.1f}x"),
 }
-OURS, STARTS, GRIDS = SERIES = ("ours", "random starts and gradients", "grids")
+OURS, STARTS, GRIDS, MOMENTS = SERIES = ("ours", "random starts and gradients", "grids", "second moments")
 MODEL = "affinevae-mnist"
 HALVES = 0.05  # share of turns that are off by half of one, from which on it is said
 TESTED, ROUNDS = 512, 3  # images, and turns of timing; unless the command says otherwise
@@ -57,12 +57,18 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
 
 def _numbers(rows: Rows, results: dict[str, Any]) -> dict[str, Any]:
     fast, slow = rows["ours, fast"], next(iter(rows.values()))
+    moments = [row for row in rows.values() if row["search"] == MOMENTS]
+    axes, proposed = (moments[0], moments[-1]) if moments else (None, None)
     others = {n: row for n, row in rows.items() if row["search"] != OURS}
     halves = need(fast, "within_15_mod_180")
     fewer = need(slow, "nats") - need(fast, "nats")
     return {
         "fast": fast,
         "slow": slow,
+        "axes": axes,
+        "axes_more": need(axes, "nats") - need(fast, "nats") if axes else None,
+        "axes_faster": need(fast, "cpu_ms") / need(axes, "cpu_ms") if axes else None,
+        "proposed": proposed,
         "faster": need(slow, "cpu_ms") / need(fast, "cpu_ms"),
         "fewer": fewer if fewer >= 0 else None,
         "more": -fewer,

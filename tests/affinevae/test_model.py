@@ -59,6 +59,19 @@ def test_importance_bound_is_tighter_than_the_elbo(group: str) -> None:
     assert many <= elbo + 0.05
 
 
+def test_importance_bounds_have_as_many_samples_with_a_pose_as_without() -> None:
+    image, decoded = pictures(6), {}
+    for group in ("none", "rotation"):
+        model, counts = tiny(group), []
+        model.decoder.register_forward_hook(lambda _, given, __, c=counts: c.append(len(given[0])))
+        model.search(image)
+        searching = sum(counts)
+        counts.clear()
+        importance_bound(model, image, samples=20)
+        decoded[group] = sum(counts) - searching
+    assert decoded == {"none": 120, "rotation": 120}
+
+
 def test_pose_is_charged_at_most_log_k() -> None:
     model = tiny()
     for effort in ("fast", "best"):

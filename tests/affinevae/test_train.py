@@ -19,7 +19,16 @@ from affinevae import AffineVAE
 from affinevae.affine import GROUPS
 from affinevae.evaluate import encode_all, turned
 from affinevae.metrics import angle_summary, pose_errors, wrap
-from affinevae.train import PoseCache, PoseTraining, Train, e_step, frame_size, make_step, train
+from affinevae.train import (
+    PoseCache,
+    PoseTraining,
+    Train,
+    e_step,
+    frame_size,
+    make_step,
+    searched_first,
+    train,
+)
 from affinevae.turned import TurnedImages
 from training.command import command as run_command
 from training.datasets import ImageSplit
@@ -102,6 +111,24 @@ def test_poses_are_remembered_unless_told_otherwise(remember: bool) -> None:
     step(model, torch.arange(32), 0.5)
     assert (cache.cells[:32] != unknown[:32]).all() == remember
     assert (cache.cells[32:] == unknown[32:]).all()
+
+
+def test_a_share_of_the_poses_is_searched_and_the_others_stay() -> None:
+    model = AffineVAE((24, 24), latent_dim=2, width=32, features=4)
+    source, cache = TurnedImages(shapes(64)[0], 24, "rotation", seed=0), PoseCache(64, 1)
+    step = make_step(model, source, cache, PoseTraining(searched=0.25))
+    evaluated: list[int] = []
+    model.encoder.register_forward_hook(lambda _, given, __: evaluated.append(len(given[0])))
+    step(model, torch.arange(32), 0.5)  # nothing is known yet: all are searched
+    assert (cache.cells[:32] >= 0).all()
+    before, first = cache.cells.clone(), sum(evaluated)
+    evaluated.clear()
+    step(model, torch.arange(32), 0.5)
+    assert torch.equal(cache.cells[8:], before[8:])
+    assert sum(evaluated) - 32 <= (first - 32) / 2
+    index, count = searched_first(torch.arange(24, 40), cache, 0.5, PoseTraining(searched=0.25))
+    assert count == 8 + 4
+    assert set(index[:count].tolist()) == {24, 25, 26, 27, *range(32, 40)}
 
 
 @pytest.mark.parametrize("group", ["none", "rigid", "affine"])
