@@ -47,6 +47,7 @@ from training.loop import LoopConfig, RunError, fit, fitting, require
 from training.measure import available_memory
 from training.progress import counted
 from training.runs import announce, carry_out
+from training.trackers import Kind, require_trackers
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,7 @@ class Train:
         validation: images of the validation split that are measured after each epoch.
         measure: run ``affinevae.evaluate`` at the end.
         fresh: start over in a folder that holds a run: its model stays until the new one is complete.
+        log_with: trackers that get what log.jsonl gets: tensorboard, trackio, wandb (docs/runs.md).
     """
 
     data: str
@@ -260,6 +262,7 @@ class Train:
     validation: int = 2000
     measure: bool = True
     fresh: Flag = False
+    log_with: tuple[Kind, ...] = ()
     poses: PoseTraining = field(default_factory=PoseTraining)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -306,6 +309,7 @@ def build(options: Train, data: ImageData) -> AffineVAE:
 def check(options: Train) -> None:
     """``RunError`` for options that no data can make right."""
     options.loop.check()
+    require_trackers(options.log_with)
     for name in ("width", "features", "blocks", "validation"):
         require(f"--{name}", getattr(options, name), getattr(options, name) >= 1, "at least 1")
     require("--variants", options.variants, options.variants >= 0, "at least 0")
@@ -369,6 +373,7 @@ def train_and_save(options: Train, data: ImageData, found: dict[str, Any]) -> No
         end_of_epoch=cache.synchronise,
         description=describe(options),
         fingerprint=found,
+        log_with=options.log_with,
     )
     if not PartialState().is_main_process:
         return

@@ -43,6 +43,7 @@ from training.pictures import Fit, Preparation, to_floats
 from training.progress import clock, say
 from training.report import listed
 from training.runs import announce, carry_out
+from training.trackers import Kind, require_trackers
 
 FROM_SCRATCH = LoopConfig(epochs=15, batch=64, lr=0.1, weight_decay=5e-4, warmup=700)
 FROM_BACKBONE = LoopConfig(epochs=6, batch=64, lr=5e-4, weight_decay=0.05, warmup=100)
@@ -102,6 +103,7 @@ class Train:
         ema: decay of the average of the weights, a step, once there were some thousand steps; 0 keeps none.
         measure: run ``classifiers.evaluate`` at the end.
         fresh: start over in a folder that holds a run: its model stays until the new one is complete.
+        log_with: trackers that get what log.jsonl gets: tensorboard, trackio, wandb (docs/runs.md).
     """
 
     data: str
@@ -121,6 +123,7 @@ class Train:
     ema: float = 0.995
     measure: bool = True
     fresh: Flag = False
+    log_with: tuple[Kind, ...] = ()
     augment: Augment = field(default_factory=Augment)
     loop: LoopConfig = field(default_factory=Schedule)
 
@@ -287,6 +290,7 @@ def check(options: Train) -> None:
         allow_network(options.network)
     loop = options.loop
     (loop.filled(FROM_SCRATCH) if isinstance(loop, Schedule) else loop).check()
+    require_trackers(options.log_with)
     if options.backbone not in (None, NONE):
         require(
             "--channels", options.channels, options.channels != 1, "3 with a --backbone, which sees colours"
@@ -384,6 +388,7 @@ def train_and_save(options: Train, data: ImageData, found: dict[str, Any], why: 
         description=describe(options),
         fingerprint=found,
         optimizer=optimizer(model, options),
+        log_with=options.log_with,
     )
     if not PartialState().is_main_process:
         return
@@ -472,7 +477,8 @@ def final(model: CompactCNN, average: AveragedModel | None) -> CompactCNN:
 
 def describe(options: Train) -> dict[str, Any]:
     """What identifies a run besides its loop settings; folders by their names alone."""
-    kept = {k: v for k, v in asdict(options).items() if k not in ("output", "measure", "fresh", "loop")}
+    unnamed = {"output", "measure", "fresh", "log_with", "loop"}
+    kept = {k: v for k, v in asdict(options).items() if k not in unnamed}
     named = {k: kept[k] and Path(kept[k]).name for k in ("data", "start", "teacher", "backbone")}
     return {"dense": dense_name(kept["network"]), **kept, **named}
 

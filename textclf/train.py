@@ -32,6 +32,7 @@ from training.command import Flag, command
 from training.loop import LoopConfig, adamw, fit, fitting, require
 from training.runs import announce, carry_out, read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
+from training.trackers import Kind, require_trackers
 
 CHUNK = 16  # texts of one length: a batch is sorted and padded in such parts
 
@@ -192,6 +193,7 @@ class Train:
         measure: run ``textclf.evaluate`` at the end.
         test: test texts that it measures then, at most.
         fresh: start over in a folder that holds a run: its model stays until the new one is complete.
+        log_with: trackers that get what log.jsonl gets: tensorboard, trackio, wandb (docs/runs.md).
     """
 
     data: str
@@ -216,6 +218,7 @@ class Train:
     measure: bool = True
     test: int = 2000
     fresh: Flag = False
+    log_with: tuple[Kind, ...] = ()
     supernet: Supernet = field(default_factory=Supernet)
     loop: LoopConfig = field(default_factory=_text_loop)
 
@@ -331,6 +334,7 @@ def train_and_save(options: Train, data: TextData, found: dict[str, Any]) -> Non
         description=describe(options),
         fingerprint=found,
         optimizer=optimizer(model, options),
+        log_with=options.log_with,
     )
     if not PartialState().is_main_process:
         return
@@ -382,6 +386,7 @@ def validated(
 def check(options: Train) -> None:
     """``ValueError`` for options that no data can make right."""
     options.loop.check()
+    require_trackers(options.log_with)
     space = options.supernet
     for name in ("validation", "test"):
         require(f"--{name}", getattr(options, name), getattr(options, name) >= 1, "at least 1")
@@ -403,7 +408,8 @@ def check(options: Train) -> None:
 
 def describe(options: Train) -> dict[str, Any]:
     """What identifies a run besides its loop settings; folders by their names alone."""
-    unnamed = {"data", "output", "backbone", "start", "loop", "validation", "measure", "test", "fresh"}
+    elsewhere = {"data", "output", "backbone", "start", "loop"}
+    unnamed = elsewhere | {"validation", "measure", "test", "fresh", "log_with"}
     named = {"data": options.data, "backbone": options.backbone, "start": options.start}
     return {
         **{key: value and Path(value).name for key, value in named.items()},

@@ -12,7 +12,8 @@ import math
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 
 from training.fingerprint import changes
 from training.progress import Steps, say
+from training.trackers import Tracker, tracked
 from weights.checkpoint import file_sha256, one_line
 
 # (prepared model, example indices (B,), progress of the run in [0, 1)) -> "loss" and whatever is worth logging
@@ -109,6 +111,7 @@ def fit(
     description: dict[str, Any] | None = None,
     fingerprint: dict[str, Any] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
+    log_with: Sequence[Tracker] = (),
 ) -> Clock:
     """Train ``model`` in place; returns the time it took.
 
@@ -122,10 +125,12 @@ def fit(
         fingerprint: of the data, see :mod:`training.fingerprint`; resuming on other data is refused.
         optimizer: of the model's parameters, in place of AdamW; its learning rate follows the same schedule, times
             the ``share`` of a group of parameters that has one.
+        log_with: trackers that get what ``log.jsonl`` gets; no part of what identifies the run.
 
     Raises:
         RunError: another run's checkpoint in ``output``, one on other data, or a damaged one; a loss that is not
             finite; a disk that is full or too small for a checkpoint.
+        ValueError: a tracker does not start.
     """
     accelerator = Accelerator(mixed_precision=precision(config.precision), cpu=not torch.cuda.is_available())
     set_seed(config.seed, device_specific=True)
@@ -135,14 +140,15 @@ def fit(
     recipe = {"loop": asdict(config), "processes": accelerator.num_processes, **(description or {})}
     if fingerprint is not None:
         recipe["fingerprint"] = fingerprint
-    if resume(accelerator, output, recipe):
+    if resumed := resume(accelerator, output, recipe):
         say(f"going on after epoch {clock.epoch} of {config.epochs}")
     _require_room(model, output)
 
     steps = max(1, examples // config.batch)
     total = steps * config.epochs
     saved = time.monotonic()
-    with Steps(total, clock.step) as shown:
+    trackers = tracked(log_with, output, recipe, resumed) if accelerator.is_main_process else nullcontext()
+    with trackers as note, Steps(total, clock.step) as shown:
         while clock.epoch < config.epochs:
             started = time.process_time(), time.perf_counter()
             prepared.train()
@@ -161,12 +167,13 @@ def fit(
             if end_of_epoch is not None:
                 end_of_epoch(accelerator)
             record = {**asdict(clock), **{k: round(float(v) / steps, 4) for k, v in sums.items()}}
-            if accelerator.is_main_process:
+            if note is not None:  # on the main process
                 prepared.eval()
                 record |= {
                     f"validation_{k}": round(v, 4) for k, v in (validate(model) if validate else {}).items()
                 }
                 log(output, record)
+                note({name: value for name, value in record.items() if name != "step"}, clock.step)
                 numbers = {k: v for k, v in record.items() if k not in asdict(clock) and k != "step"}
                 shown.line(f"epoch {clock.epoch} of {config.epochs}", numbers)
             accelerator.wait_for_everyone()
