@@ -93,7 +93,7 @@ class Evaluate(ModelAndTexts):
 
     Args:
         test: how many test texts, at most.
-        linear: also train the linear baselines, TF-IDF and NB-SVM.
+        linear: also train the linear baselines: TF-IDF, words and characters, NB-SVM.
         rounds: of timing, in which every plan has its turn.
         terms: terms of use of the data, for the card; known for data sets by name.
         output: folder for the results; the model's own if left out.
@@ -224,6 +224,7 @@ def linear_baselines(data: TextData, test: TextSplit, rounds: int = 10) -> dict[
     found = {
         name: {
             "C": model.strength,
+            "megabytes": model.megabytes,
             "validation_accuracy": model.validation_accuracy,
             "features": model.features,
             "accuracy": float((torch.as_tensor(model.predict(test.texts)) == test.labels).float().mean()),

@@ -1,11 +1,13 @@
-"""Linear classifiers on words and pairs of words: what a practitioner has without any network.
+"""Linear classifiers on words, pairs of words and pieces of words: what a practitioner has without any network.
 
 ``linear_models`` trains each kind of ``KINDS`` with its strength chosen on validation. They stand in every table of
-plans: TF-IDF with a support vector machine, and NB-SVM (Wang & Manning 2012, "Baselines and Bigrams", ACL).
+plans: TF-IDF with a support vector machine, the same with pieces of words beside the words, and NB-SVM (Wang & Manning
+2012, "Baselines and Bigrams", ACL).
 """
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,13 +35,15 @@ class Linear:
         predict: texts -> class indices ``(N,)``.
         strength: of its regularisation, the best of those tried on validation.
         validation_accuracy: there.
-        features: words and pairs that it knows.
+        features: words, pairs and pieces that it knows.
+        megabytes: of its vocabulary and weights, pickled.
     """
 
     predict: Callable[[Sequence[str]], Array]
     strength: float
     validation_accuracy: float
     features: int
+    megabytes: float
 
 
 def linear_models(data: TextData) -> dict[str, Linear]:
@@ -50,16 +54,35 @@ def linear_models(data: TextData) -> dict[str, Linear]:
 def tfidf_svm(data: TextData) -> Linear:
     """TF-IDF of words and pairs with a linear support vector machine."""
     from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return _svm(TfidfVectorizer(ngram_range=(1, 2), min_df=least(data), sublinear_tf=True), data)
+
+
+def pieces_svm(data: TextData) -> Linear:
+    """TF-IDF of words and pairs, and of three and four letters within a word, with a support vector machine."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_union
+
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=least(data), sublinear_tf=True)
+    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), min_df=least(data), sublinear_tf=True)
+    return _svm(make_union(words, pieces), data)
+
+
+def _svm(features: Any, data: TextData) -> Linear:
+    """A linear support vector machine on what ``features``, a transformer of scikit-learn, makes of texts."""
     from sklearn.svm import LinearSVC
 
-    features = TfidfVectorizer(ngram_range=(1, 2), min_df=least(data), sublinear_tf=True)
     x, held = features.fit_transform(data.train.texts), features.transform(data.validation.texts)
     label, held_label = data.train.labels.numpy(), data.validation.labels.numpy()
     fitted = {c: LinearSVC(C=c, random_state=0).fit(x, label) for c in STRENGTHS}
     right = {c: float(machine.score(held, held_label)) for c, machine in fitted.items()}
     best = max(right, key=right.__getitem__)
-    size = len(features.vocabulary_)
-    return Linear(lambda texts: fitted[best].predict(features.transform(texts)), best, right[best], size)
+
+    def predict(texts: Sequence[str]) -> Array:
+        found: Array = fitted[best].predict(features.transform(texts))
+        return found
+
+    return Linear(predict, best, right[best], x.shape[1], _megabytes(features, fitted[best]))
 
 
 def nb_svm(data: TextData) -> Linear:
@@ -85,11 +108,21 @@ def nb_svm(data: TextData) -> Linear:
             ]
     right = {how: float((_decide(held, machines) == held_label).mean()) for how, machines in found.items()}
     best = max(right, key=right.__getitem__)
-    size = len(features.vocabulary_)
-    return Linear(lambda texts: _decide(features.transform(texts), found[best]), best[0], right[best], size)
+    size = _megabytes(features, found[best])
+    return Linear(
+        lambda texts: _decide(features.transform(texts), found[best]), best[0], right[best], x.shape[1], size
+    )
 
 
-KINDS: dict[str, Callable[[TextData], Linear]] = {"TF-IDF": tfidf_svm, "NB-SVM": nb_svm}
+KINDS: dict[str, Callable[[TextData], Linear]] = {
+    "TF-IDF": tfidf_svm,
+    "words and characters": pieces_svm,
+    "NB-SVM": nb_svm,
+}
+
+
+def _megabytes(*parts: Any) -> float:
+    return len(pickle.dumps(parts)) / 1e6
 
 
 def least(data: TextData) -> int:

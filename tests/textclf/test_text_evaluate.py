@@ -57,6 +57,8 @@ def test_linear_models_learn_and_choose_on_validation(kind: str, tmp_path: Path)
     assert (predicted == data.test.labels).float().mean() > 0.9
     held = torch.as_tensor(model.predict(data.validation.texts)) == data.validation.labels
     assert model.validation_accuracy == pytest.approx(float(held.float().mean()))
+    assert model.features > 2
+    assert 0 < model.megabytes < 1
 
 
 def test_log_count_ratio_is_that_of_smoothed_counts() -> None:
