@@ -6,73 +6,74 @@ documentation. Here is what they share, and the list of all models.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import ParamSpec
 
 import gradio as gr
 import gradio.events
 
-from demo.models.kinds import ShapeKind
-from demo.models.registry import Models
+from demo.models.kinds import KINDS
+from demo.models.reader import Reader
+from demo.models.registry import Classifier, Loaded, Models
+from demo.types import Values
 from weights import WeightsError
 
+P = ParamSpec("P")
 
-def refusing(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What is wrong with a call reaches the caller as one sentence, and the log not at all."""
-    try:
-        return call()
-    except (ValueError, WeightsError) as error:
-        raise gr.Error(str(error), print_exception=False) from None
+
+def refusing(answer: Callable[P, Values]) -> Callable[P, Values]:
+    """An endpoint: what is wrong with a call reaches the caller as one sentence, and the log not at all."""
+
+    @functools.wraps(answer)
+    def endpoint(*args: P.args, **kwargs: P.kwargs) -> Values:
+        try:
+            return answer(*args, **kwargs)
+        except (ValueError, WeightsError) as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    return endpoint
 
 
 def build(models: Models) -> None:
     """The list of all models, inside an open ``gr.Blocks``."""
 
-    def list_models() -> list[dict[str, Any]]:
+    def list_models() -> list[Values]:
         """List the models that can be asked, with what their codes are made of or which classes they know."""
-        kinds: tuple[ShapeKind, ...] = ("image", "shape")
-        asked = [(name, kind) for kind in kinds for name in models.names(kind)]
-        described = [_describe(models, name, kind) for name, kind in asked]
-        described += [_describe_classifier(models, name) for name in models.classifiers()]
-        described += [_describe_reader(models, name) for name in models.readers()]
-        return [entry for entry in described if entry]
+        described: list[Values] = []
+        for kind in KINDS:
+            for name in models.listed(kind):
+                with suppress(WeightsError):  # half a checkpoint cannot be asked
+                    described.append({"name": name, "kind": kind, **_described(models.load(name, kind))})
+        return described
 
     gradio.events.api(list_models, concurrency_id="list_models", concurrency_limit=2)
 
 
-def _describe(models: Models, name: str, kind: ShapeKind) -> dict[str, Any] | None:
-    """None for half a checkpoint: it cannot be asked."""
-    try:
-        model = models.get(name, kind).model
-    except WeightsError:
-        return None
-    config, pose = model.config, list(model.group.names)
-    described = {"size": list(config.size), "channels": config.channels, "latent_dim": config.latent_dim}
-    return {"name": name, "kind": kind, **described, "pose": pose, "classes": list(config.classes)}
-
-
-def _describe_classifier(models: Models, name: str) -> dict[str, Any] | None:
-    try:
-        net = models.classifier(name).compact
-    except WeightsError:
-        return None
-    config = net.model.config
-    counts = {"parameters": net.parameters, "macs": net.macs}
-    described = {"network": config.network, "size": [config.size] * 2, "channels": config.channels}
-    return {"name": name, "kind": "classifier", **described, **counts, "classes": list(config.classes)}
-
-
-def _describe_reader(models: Models, name: str) -> dict[str, Any] | None:
-    try:
-        loaded = models.reader(name)
-    except WeightsError:
-        return None
-    plans = {plan: list(stop.factors) for stop in loaded.stops for plan in stop.names}
-    config = loaded.model.config
+def _described(loaded: Loaded | Classifier | Reader) -> Values:
+    if isinstance(loaded, Reader):
+        plans = {plan: stop.factors for stop in loaded.stops for plan in stop.names}
+        return {
+            "longest": loaded.model.config.longest,
+            "plans": plans,
+            "classes": loaded.model.config.classes,
+        }
+    if isinstance(loaded, Classifier):
+        net, config = loaded.compact, loaded.compact.model.config
+        return {
+            "network": config.network,
+            "size": [config.size] * 2,
+            "channels": config.channels,
+            "parameters": net.parameters,
+            "macs": net.macs,
+            "classes": config.classes,
+        }
+    vae = loaded.model.config
     return {
-        "name": name,
-        "kind": "text",
-        "longest": config.longest,
-        "plans": plans,
-        "classes": list(config.classes),
+        "size": vae.size,
+        "channels": vae.channels,
+        "latent_dim": vae.latent_dim,
+        "pose": loaded.model.group.names,
+        "classes": vae.classes,
     }

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from demo.api import refusing
 from demo.classify import scene as scenes
-from demo.models.registry import Classifier, Models
+from demo.models.registry import Models
+from demo.types import Values
 from demo.uploads.pictures import read_image_file
 
 
 def build(models: Models) -> None:
     """The endpoint of classifiers, inside an open ``gr.Blocks``."""
 
-    def classify_image(image: str, model: str) -> dict[str, Any]:
+    @refusing
+    def classify_image(image: str, model: str) -> Values:
         """Say what is in a picture, with a compact network.
 
         Returns the five likeliest classes with their probabilities, all classes, whether the picture is like the
@@ -26,7 +26,17 @@ def build(models: Models) -> None:
             image: a PNG, JPEG, WebP, GIF or BMP file; it is prepared as the training pictures were.
             model: a name from list_models whose kind is classifier.
         """
-        return refusing(lambda: _classify(models.classifier(model), image))
+        loaded = models.classifier(model)
+        if not image:
+            raise ValueError("There is no picture: send a file as image.")
+        net = loaded.compact
+        prepared = net.model.prepare([read_image_file(image)])
+        (time,) = scenes.milliseconds([net], prepared)
+        return scenes.as_json(loaded.name, scenes.answer(net, prepared)) | {
+            "milliseconds": round(time, 3),
+            "parameters": net.parameters,
+            "macs": net.macs,
+        }
 
     with gr.Column(visible=False):
         asked = [gr.File(type="filepath", label="image"), gr.Textbox("cnn-cifar10", label="model")]
@@ -34,17 +44,3 @@ def build(models: Models) -> None:
             classify_image, asked, gr.JSON(label="answer"), api_name="classify_image",
             concurrency_id="classify", concurrency_limit=2,
         )  # fmt: skip
-
-
-def _classify(loaded: Classifier, path: str | None) -> dict[str, Any]:
-    if not path:
-        raise ValueError("There is no picture: send a file as image.")
-    net = loaded.compact
-    image = net.model.prepare([read_image_file(path)])
-    (time,) = scenes.milliseconds([net], image)
-    answer = scenes.answer(net, image)
-    return scenes.as_json(loaded.name, answer) | {
-        "milliseconds": round(time, 3),
-        "parameters": net.parameters,
-        "macs": net.macs,
-    }

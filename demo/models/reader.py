@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
+from demo.types import Facts
 from demo.uploads.values import UploadError
 from textclf import PlanFacts, TextClassifier
 from textclf.bottleneck import Plan
@@ -39,7 +39,7 @@ class Reader:
 
     name: str
     model: TextClassifier
-    metrics: Mapping[str, Any]
+    metrics: Facts
 
     @cached_property
     def stops(self) -> tuple[Stop, ...]:
@@ -48,7 +48,7 @@ class Reader:
         names: dict[Plan, list[str]] = {}
         for name, facts in plans.items():
             names.setdefault(facts.factors, []).append(name)
-        stops = [Stop(tuple(found), plans[found[0]]) for found in names.values()]
+        stops = [Stop(tuple(same), plans[same[0]]) for same in names.values()]
         timed = all(stop.facts.latency_ms for stop in stops)
 
         def speed(stop: Stop) -> tuple[bool, float]:
@@ -69,10 +69,9 @@ class Reader:
         """
         known = [name for stop in self.stops for name in stop.names]
         wanted = "full" if plan == USUAL and USUAL not in known else plan
-        found = next((stop for stop in self.stops if wanted in stop.names), None)
-        if found is None:
+        if wanted not in known:
             raise UploadError(f"The plan must be one of {', '.join(known)}.")
-        return found
+        return next(stop for stop in self.stops if wanted in stop.names)
 
     @cached_property
     def engine(self) -> Engine:
@@ -98,9 +97,9 @@ class Reader:
             self._counted[counted] = self.model.macs(stop.factors, tokens)
         return self._counted[counted]
 
-    def section(self, *path: str) -> dict[str, Any]:
+    def section(self, *path: str) -> Facts:
         """A part of the metrics; empty where it is missing or something else."""
-        found: Any = self.metrics
+        section: object = self.metrics
         for key in path:
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return dict(found) if isinstance(found, Mapping) else {}
+            section = section.get(key) if isinstance(section, Mapping) else None
+        return section if isinstance(section, Mapping) else {}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from affinevae.model import Code
 from demo.models.registry import Loaded
+from demo.types import Values
 
 
-def code_of(loaded: Loaded, code: Code) -> dict[str, Any]:
+def code_of(loaded: Loaded, code: Code) -> Values:
     """A code of one image or shape, in plain numbers."""
     modes = zip(code.modes[0], code.mode_probs[0].tolist(), strict=True)
     return {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 import gradio.events
 import torch
 
-from affinevae.model import EFFORTS
+from affinevae.model import EFFORTS, Effort
 from demo.api import refusing
 from demo.models.registry import Loaded, Models
 from demo.pictures import png
@@ -16,6 +14,7 @@ from demo.shapes import lent
 from demo.shapes.code import code_of
 from demo.shapes.steering import CODE_RANGE, MAX_SEED, POSE_RANGE
 from demo.shapes2d import scene as scenes
+from demo.types import Options, Values
 from demo.uploads.pictures import read_image_file
 from demo.uploads.values import read_choice, read_integer, read_numbers
 
@@ -23,7 +22,8 @@ from demo.uploads.values import read_choice, read_integer, read_numbers
 def build(models: Models) -> None:
     """The endpoints of 2D images, inside an open ``gr.Blocks``."""
 
-    def encode_image(image: str, model: str, effort: str) -> dict[str, Any]:
+    @refusing
+    def encode_image(image: str, model: str, effort: str) -> Values:
         """Take a picture apart into its shape (z) and its orientation (pose).
 
         Args:
@@ -31,9 +31,10 @@ def build(models: Models) -> None:
             model: a name from list_models.
             effort: "fast", "best" (tries every angle) or "none" (takes the picture as upright).
         """
-        return refusing(lambda: _encode(models.get(model), image, read_choice(effort, EFFORTS, "effort")))
+        return _encode(models.get(model), image, read_choice(effort, EFFORTS, "effort"))
 
-    def decode_image(model: str, z: list[float], pose: list[float] | None = None) -> dict[str, Any]:
+    @refusing
+    def decode_image(model: str, z: list[float], pose: list[float] | None = None) -> Values:
         """Draw the picture of a shape, turned by a pose.
 
         Args:
@@ -41,18 +42,21 @@ def build(models: Models) -> None:
             z: the shape, as many numbers as the model's latent_dim.
             pose: one number for each name in the model's pose, angles in radians counter-clockwise; none: upright.
         """
-        return refusing(lambda: _decode(models.get(model), z, pose))
+        return _decode(models.get(model), z, pose)
 
-    def sample_image(model: str, seed: int = 0) -> dict[str, Any]:
+    @refusing
+    def sample_image(model: str, seed: int = 0) -> Values:
         """Draw a random shape in a random orientation.
 
         Args:
             model: a name from list_models.
             seed: the same seed gives the same picture.
         """
-        return refusing(lambda: _sample(models.get(model), read_integer(seed, "seed", 0, MAX_SEED)))
+        loaded, seed = models.get(model), read_integer(seed, "seed", 0, MAX_SEED)
+        point = scenes.random_point(loaded, seed)
+        return {"seed": seed, **_decode(loaded, point.z, point.pose)}
 
-    listening: dict[str, Any] = {"concurrency_id": "shapes2d", "concurrency_limit": 2}
+    listening: Options = {"concurrency_id": "shapes2d", "concurrency_limit": 2}
     with gr.Column(visible=False):
         asked = [
             gr.File(type="filepath", label="image"),
@@ -64,7 +68,7 @@ def build(models: Models) -> None:
         gradio.events.api(function, **listening)
 
 
-def _encode(loaded: Loaded, path: str | None, effort: Any) -> dict[str, Any]:
+def _encode(loaded: Loaded, path: str | None, effort: Effort) -> Values:
     if not path:
         raise ValueError("There is no picture: send a file as image.")
     model = loaded.model
@@ -78,14 +82,9 @@ def _encode(loaded: Loaded, path: str | None, effort: Any) -> dict[str, Any]:
     }
 
 
-def _decode(loaded: Loaded, z: Any, pose: Any) -> dict[str, Any]:
+def _decode(loaded: Loaded, z: object, pose: object) -> Values:
     model = loaded.model
     point = read_numbers(z, model.config.latent_dim, "z", -CODE_RANGE, CODE_RANGE)
-    turned = pose and read_numbers(pose, model.group.dim, "pose", -POSE_RANGE, POSE_RANGE)
+    turned = read_numbers(pose, model.group.dim, "pose", -POSE_RANGE, POSE_RANGE) if pose else None
     image = model.decode(torch.tensor([point]), torch.tensor([turned]) if turned else None)
     return {"model": loaded.name, "z": point, "pose": turned or None, "image": png(image[0])}
-
-
-def _sample(loaded: Loaded, seed: int) -> dict[str, Any]:
-    point = scenes.random_point(loaded, seed)
-    return {"seed": seed} | _decode(loaded, list(point.z), list(point.pose))

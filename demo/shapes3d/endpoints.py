@@ -10,7 +10,6 @@ indexed x, y, z with z up, 4 KB for 32 cells a side. To read it::
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 import gradio as gr
 import gradio.events
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from affinevae.affine3d import iou
-from affinevae.model import EFFORTS
+from affinevae.model import EFFORTS, Effort
 from demo.api import refusing
 from demo.models.registry import Loaded, Models
 from demo.shapes import lent
@@ -28,6 +27,7 @@ from demo.shapes.steering import CODE_RANGE, MAX_SEED, POSE_RANGE, random_code
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.views import FILES, mesh_url
 from demo.tab import READING_MESHES
+from demo.types import Options, Values
 from demo.uploads.meshes import read_shape_file
 from demo.uploads.values import read_choice, read_integer, read_numbers
 
@@ -37,7 +37,8 @@ FORMATS = ("grid", *FILES)
 def build(models: Models) -> None:
     """The endpoints of shapes, inside an open ``gr.Blocks``."""
 
-    def encode_shape(shape: str, model: str, effort: str) -> dict[str, Any]:
+    @refusing
+    def encode_shape(shape: str, model: str, effort: str) -> Values:
         """Take a 3D object apart into its shape (z) and its orientation (pose).
 
         Args:
@@ -45,13 +46,12 @@ def build(models: Models) -> None:
             model: a name from list_models whose kind is shape.
             effort: "fast", "best" (tries more rotations) or "none" (takes the object as canonical).
         """
-        return refusing(
-            lambda: _encode(models.get(model, "shape"), shape, read_choice(effort, EFFORTS, "effort"))
-        )
+        return _encode(models.get(model, "shape"), shape, read_choice(effort, EFFORTS, "effort"))
 
+    @refusing
     def decode_shape(
         model: str, z: list[float], pose: list[float] | None = None, format: str = "grid"
-    ) -> dict[str, Any]:
+    ) -> Values:
         """Make the object of a shape, turned by a pose.
 
         Args:
@@ -62,9 +62,10 @@ def build(models: Models) -> None:
             format: "grid" (size, and the cells as base64 of packed bits, x slowest, z up), or "glb", "stl" or "obj"
                 (a file as a data URL).
         """
-        return refusing(lambda: _decode(models.get(model, "shape"), z, pose, format))
+        return _decode(models.get(model, "shape"), z, pose, format)
 
-    def sample_shape(model: str, seed: int = 0, format: str = "grid") -> dict[str, Any]:
+    @refusing
+    def sample_shape(model: str, seed: int = 0, format: str = "grid") -> Values:
         """Make a random shape in a random orientation.
 
         Args:
@@ -72,11 +73,10 @@ def build(models: Models) -> None:
             seed: the same seed gives the same object.
             format: as for decode_shape.
         """
-        return refusing(
-            lambda: _sample(models.get(model, "shape"), read_integer(seed, "seed", 0, MAX_SEED), format)
-        )
+        loaded, seed = models.get(model, "shape"), read_integer(seed, "seed", 0, MAX_SEED)
+        return {"seed": seed, **_decode(loaded, *random_code(loaded, seed), format)}
 
-    listening: dict[str, Any] = {"concurrency_id": "shapes3d", "concurrency_limit": 2}
+    listening: Options = {"concurrency_id": "shapes3d", "concurrency_limit": 2}
     with gr.Column(visible=False):
         asked = [
             gr.File(type="filepath", label="shape"),
@@ -90,13 +90,13 @@ def build(models: Models) -> None:
         gradio.events.api(function, **listening)
 
 
-def packed(grid: Tensor) -> dict[str, Any]:
+def packed(grid: Tensor) -> Values:
     """``(1, 1, S, S, S)`` as its size and its full cells."""
     bits = np.packbits((grid[0, 0] >= 0.5).numpy())
     return {"size": grid.shape[-1], "bits": base64.b64encode(bits.tobytes()).decode()}
 
 
-def _encode(loaded: Loaded, path: str | None, effort: Any) -> dict[str, Any]:
+def _encode(loaded: Loaded, path: str | None, effort: Effort) -> Values:
     if not path:
         raise ValueError("There is no object: send a file as shape.")
     model = loaded.model
@@ -112,14 +112,10 @@ def _encode(loaded: Loaded, path: str | None, effort: Any) -> dict[str, Any]:
     }
 
 
-def _decode(loaded: Loaded, z: Any, pose: Any, form: Any) -> dict[str, Any]:
+def _decode(loaded: Loaded, z: object, pose: object, form: object) -> Values:
     model, form = loaded.model, read_choice(form, FORMATS, "format")
     point = read_numbers(z, model.config.latent_dim, "z", -CODE_RANGE, CODE_RANGE)
-    turned = pose and read_numbers(pose, model.group.dim, "pose", -POSE_RANGE, POSE_RANGE)
+    turned = read_numbers(pose, model.group.dim, "pose", -POSE_RANGE, POSE_RANGE) if pose else None
     grid = model.decode(torch.tensor([point]), torch.tensor([turned]) if turned else None)
     made = {"grid": packed(grid)} if form == "grid" else {"file": mesh_url(grid, form, scenes.Look())}
     return {"model": loaded.name, "z": point, "pose": turned or None, **made}
-
-
-def _sample(loaded: Loaded, seed: int, form: Any) -> dict[str, Any]:
-    return {"seed": seed} | _decode(loaded, *random_code(loaded, seed), form)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio.events
 
 from demo import timing
 from demo.api import refusing
-from demo.models.reader import Reader
 from demo.models.registry import Models
 from demo.text import scene as scenes
+from demo.types import Values
 from demo.uploads.texts import read_text
 from demo.uploads.values import UploadError
 
@@ -20,7 +18,8 @@ RUNS = 3  # when time is measured, which every answer pays for
 def build(models: Models) -> None:
     """The endpoint of text classifiers, inside an open ``gr.Blocks``."""
 
-    def classify_text(text: str, model: str = "text-imdb", plan: str = "balanced") -> dict[str, Any]:
+    @refusing
+    def classify_text(text: str, model: str = "text-imdb", plan: str = "balanced") -> Values:
         """Say what a text is about, or whether it praises, with a classifier that shortens it between its layers.
 
         Returns all classes, their probabilities in the same order, the plan that was used, the milliseconds of one
@@ -31,22 +30,19 @@ def build(models: Models) -> None:
             model: a name from list_models whose kind is text.
             plan: "full" (one vector a token), "accurate", "balanced" or "fastest".
         """
-        return refusing(lambda: _classify(models.reader(model), text, plan))
+        loaded = models.reader(model)
+        clean, stop = read_text(text), loaded.stop(plan)
+        if not clean.strip():
+            raise UploadError("There is no text: send some words as text.")
+        piece = scenes.tokenized(loaded, clean)
+        times = timing.milliseconds({"": scenes.as_call(loaded, stop, piece)}, RUNS)
+        return {
+            "classes": list(loaded.model.classes),
+            "probabilities": list(scenes.answer(loaded, stop, piece)),
+            "plan": stop.name,
+            "milliseconds": round(times[""], 3),
+            "tokens": len(piece.ids),
+            "macs": loaded.macs(stop, len(piece.ids)),
+        }
 
     gradio.events.api(classify_text, concurrency_id="text", concurrency_limit=2)
-
-
-def _classify(loaded: Reader, text: Any, plan: Any) -> dict[str, Any]:
-    clean, stop = read_text(text), loaded.stop(plan)
-    if not clean.strip():
-        raise UploadError("There is no text: send some words as text.")
-    piece = scenes.tokenized(loaded, clean)
-    times = timing.milliseconds({"": scenes.as_call(loaded, stop, piece)}, RUNS)
-    return {
-        "classes": list(loaded.model.classes),
-        "probabilities": list(scenes.answer(loaded, stop, piece)),
-        "plan": stop.name,
-        "milliseconds": round(times[""], 3),
-        "tokens": len(piece.ids),
-        "macs": loaded.macs(stop, len(piece.ids)),
-    }

@@ -14,6 +14,7 @@ from demo import timing
 from demo.models.outside import as_arguments
 from demo.models.reader import USUAL, Reader, Stop
 from demo.text import examples
+from demo.types import Values
 from demo.uploads.texts import read_text
 from demo.uploads.values import UploadError, read_integer
 from demo.words import percent
@@ -165,15 +166,15 @@ def measured(findings: Findings, scene: Reading, loaded: Reader) -> Findings:
 
 def words(piece: Piece) -> list[Word]:
     """Runs of tokens without a gap between their characters, in order."""
-    found: list[Word] = []
+    runs: list[Word] = []
     for token, span in enumerate(piece.spans):
         if span is None:
             continue
-        if found and span[0] <= found[-1].end:
-            found[-1] = Word(found[-1].start, max(found[-1].end, span[1]), (*found[-1].tokens, token))
+        if runs and span[0] <= runs[-1].end:
+            runs[-1] = Word(runs[-1].start, max(runs[-1].end, span[1]), (*runs[-1].tokens, token))
         else:
-            found.append(Word(*span, (token,)))
-    return found
+            runs.append(Word(*span, (token,)))
+    return runs
 
 
 def unread(scene: Reading, loaded: Reader) -> tuple[int, int]:
@@ -191,11 +192,11 @@ def unread(scene: Reading, loaded: Reader) -> tuple[int, int]:
 
 def slots(tokens: int, plan: Plan) -> list[int]:
     """Slots that hold tokens of a text in each layer that runs, [CLS] included."""
-    rest, found = tokens - 1, []
+    rest, counts = tokens - 1, []
     for factor in plan:
         rest = -(-rest // factor)
-        found.append(1 + rest)
-    return found
+        counts.append(1 + rest)
+    return counts
 
 
 # ---- in words ----
@@ -252,7 +253,7 @@ def from_query(query: Mapping[str, str], loaded: Reader) -> Reading:
     return from_example(loaded, index - 1, plan)
 
 
-def as_json(scene: Reading, loaded: Reader) -> dict[str, object]:
+def as_json(scene: Reading, loaded: Reader) -> Values:
     """The answer in plain numbers."""
     return {
         "model": scene.model,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from demo.models.reader import USUAL, Reader
 from demo.models.registry import Models
@@ -13,6 +13,7 @@ from demo.tab import ModelTab, component, field, keep_panel, kindly, listening, 
 from demo.text import examples, tables, views
 from demo.text import scene as scenes
 from demo.text.scene import SHORT, Findings, Reading
+from demo.types import Options, Outputs, Values
 from demo.uploads.texts import MAX_ROWS, MAX_TEXT, read_table_file, read_text
 from demo.uploads.values import UploadError, read_integer
 from training.tables import READERS
@@ -53,19 +54,19 @@ class ClassifyText(ModelTab[Reading, Reader]):
 
     # ---- handlers ----
 
-    def type(self, scene: Reading, event: gr.EventData) -> list[Any]:
+    def type(self, scene: Reading, event: gr.EventData) -> Outputs:
         loaded, text = self._loaded(scene), field(event, "text")
         if text is None:
             raise UploadError(f"The text is too long: it may have {MAX_TEXT:,} characters.")
         return self.show(scenes.read(loaded, read_text(text), plan=scene.plan), steered=True)
 
-    def example(self, scene: Reading, event: gr.EventData) -> list[Any]:
+    def example(self, scene: Reading, event: gr.EventData) -> Outputs:
         loaded = self._loaded(scene)
         last = len(examples.of(loaded.model.classes)) - 1
         index = read_integer(field(event, "index"), "The example", 0, last)
         return self.show(scenes.from_example(loaded, index, scene.plan))
 
-    def replan(self, scene: Reading, findings: Findings | None, event: gr.EventData) -> list[Any]:
+    def replan(self, scene: Reading, findings: Findings | None, event: gr.EventData) -> Outputs:
         """The slider moved; the text and the slider itself know already."""
         moved = scenes.with_plan(scene, self._loaded(scene), read_text(field(event, "plan")))
         seen, _, _, *rest = self.show(moved, steered=True, findings=findings)
@@ -73,7 +74,7 @@ class ClassifyText(ModelTab[Reading, Reader]):
 
     # What follows an answer gives what it found as well, for the next handler and for the slider.
 
-    def trace(self, scene: Reading | None, findings: Findings | None) -> Any:
+    def trace(self, scene: Reading | None, findings: Findings | None) -> object:
         """Where the words went, after the answer is on screen."""
         if scene is None or scene.piece is None:
             return gr.skip()
@@ -81,7 +82,7 @@ class ClassifyText(ModelTab[Reading, Reader]):
         known = scenes.traced(scenes.known(findings, scene), loaded, scene.plan)
         return known, views.flow(scene, loaded, known.traces[scene.plan])
 
-    def measure(self, scene: Reading | None, findings: Findings | None) -> Any:
+    def measure(self, scene: Reading | None, findings: Findings | None) -> object:
         """How long every plan takes."""
         if scene is None or scene.piece is None:
             return gr.skip()
@@ -89,7 +90,7 @@ class ClassifyText(ModelTab[Reading, Reader]):
         known = scenes.measured(scenes.known(findings, scene), scene, loaded)
         return known, views.costs(scene, loaded, known.costs)
 
-    def look_ahead(self, scene: Reading | None, findings: Findings | None) -> Any:
+    def look_ahead(self, scene: Reading | None, findings: Findings | None) -> object:
         """Trace the other plans of a short text, so that the slider waits for nothing."""
         if scene is None or not 0 < scene.tokens <= SHORT:
             return gr.skip()
@@ -98,7 +99,7 @@ class ClassifyText(ModelTab[Reading, Reader]):
             known = scenes.traced(known, loaded, stop.name)
         return known
 
-    def table(self, scene: Reading | None, path: str | None, request: gr.Request) -> Iterator[Any]:
+    def table(self, scene: Reading | None, path: str | None, request: gr.Request) -> Iterator[Values]:
         """A table, with how far it is, until it is done or its visitor stops it."""
         visitor = str(request.session_hash)
         self.wanted[visitor] = True
@@ -117,7 +118,7 @@ class ClassifyText(ModelTab[Reading, Reader]):
         finally:
             self.wanted.pop(visitor, None)
 
-    def stop_table(self, request: gr.Request) -> Any:
+    def stop_table(self, request: gr.Request) -> object:
         """Gradio's own ``cancels`` let the work go on to its end, and the page show it."""
         visitor = str(request.session_hash)
         if visitor not in self.wanted:  # done in the meantime, which the page is told
@@ -127,7 +128,7 @@ class ClassifyText(ModelTab[Reading, Reader]):
 
     # ---- what they show ----
 
-    def show(self, scene: Reading, steered: bool = False, findings: Findings | None = None) -> list[Any]:
+    def show(self, scene: Reading, steered: bool = False, findings: Findings | None = None) -> Outputs:
         """Reading, text, plans, answers, costs, flow, front, keep and snippet."""
         loaded, known = self._loaded(scene), scenes.known(findings, scene)
         return [
@@ -142,7 +143,7 @@ class ClassifyText(ModelTab[Reading, Reader]):
             scenes.as_python(scene, loaded),
         ]
 
-    def nothing(self) -> list[Any]:
+    def nothing(self) -> Outputs:
         skipped = super().nothing()
         return [*skipped[:3], {"note": self.no_model.replace("`", "")}, *skipped[4:]]
 
@@ -174,7 +175,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     all_of_it = [picker, *shown]
     listen, after = listening(tab.name)
 
-    def explain(event: Any) -> None:
+    def explain(event: Dependency) -> None:
         """Where the words went and the times follow on their own, so that the answer is on screen at once."""
         traced = event.then(kindly(tab.trace), [seen, known], [known, flow], **after)
         measured = traced.then(kindly(tab.measure), [seen, known], [known, costs], **after)
@@ -183,11 +184,11 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     explain(page.load(tab.enter_by_link, None, all_of_it, **listen))
     explain(opened.select(tab.enter, seen, all_of_it, **listen))
     explain(picker.input(tab.pick, [seen, picker], all_of_it, **listen))
-    newest: dict[str, Any] = {"trigger_mode": "always_last", **listen}
+    newest: Options = {"trigger_mode": "always_last", **listen}
     for event, handler in ((passage.input, tab.type), (passage.example, tab.example)):
         explain(event(kindly(handler), seen, shown, **newest))
     explain(plans.input(kindly(tab.replan), [seen, known], shown, **newest))
     # In a lane of its own: whoever only reads is not to wait for it, nor another address's table.
-    job: dict[str, Any] = {**listen, "concurrency_id": "text-table", "concurrency_limit": 2}
+    job: Options = {**listen, "concurrency_id": "text-table", "concurrency_limit": 2}
     upload.upload(tab.table, [seen, upload], table, **job)
     table.stop(tab.stop_table, None, table, **listen)

@@ -8,9 +8,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from demo.models.reader import Reader
+from demo.types import Values
 from demo.uploads.texts import TextTable, clean_text
 from demo.uploads.values import NUMBER
 from demo.words import percent
@@ -24,15 +24,15 @@ FORMULA = re.compile(r"\s*[=+\-@]|[\t\r]")  # what spreadsheets compute, see OWA
 Labelled = list[tuple[str, float] | None]  # class and probability of each row; None without a text
 
 
-def classify(loaded: Reader, plan: str, table: TextTable) -> Iterator[dict[str, Any]]:
+def classify(loaded: Reader, plan: str, table: TextTable) -> Iterator[Values]:
     """How far it is, again and again, and in the end the result."""
     texts = [clean_text(row[table.text][:MAX_CHARACTERS]) for row in table.rows]
-    started, found = time.monotonic(), list[tuple[str, float] | None]()
+    started, labels = time.monotonic(), list[tuple[str, float] | None]()
     for start in range(0, len(texts), CHUNK):
-        found += label(loaded.model, plan, texts[start : start + CHUNK])
-        seconds = (time.monotonic() - started) / len(found) * (len(texts) - len(found))
-        yield {"state": "running", "done": len(found), "rows": len(texts), "left": round(seconds)}
-    yield result(table, found, time.monotonic() - started)
+        labels += label(loaded.model, plan, texts[start : start + CHUNK])
+        seconds = (time.monotonic() - started) / len(labels) * (len(texts) - len(labels))
+        yield {"state": "running", "done": len(labels), "rows": len(texts), "left": round(seconds)}
+    yield result(table, labels, time.monotonic() - started)
 
 
 def label(model: TextClassifier, plan: str, texts: Sequence[str]) -> Labelled:
@@ -45,26 +45,26 @@ def label(model: TextClassifier, plan: str, texts: Sequence[str]) -> Labelled:
     return [next(named) if text.strip() else None for text in texts]
 
 
-def result(table: TextTable, found: Labelled, seconds: float) -> dict[str, Any]:
+def result(table: TextTable, labels: Labelled, seconds: float) -> Values:
     """What is shown of a classified table, and the table to download."""
-    counts = Counter(answer[0] for answer in found if answer)
+    counts = Counter(answer[0] for answer in labels if answer)
     return {
         "state": "done",
-        "rows": len(found),
+        "rows": len(labels),
         "seconds": round(seconds, 1),
         "counts": [{"name": name, "count": count} for name, count in counts.most_common()],
-        "notes": [*table.notes, *_notes(table, found)],
+        "notes": [*table.notes, *_notes(table, labels)],
         "preview": [
             {"text": _short(row[table.text]), "label": answer[0], "p": percent(answer[1])}
-            for row, answer in zip(table.rows, found, strict=True)
+            for row, answer in zip(table.rows, labels, strict=True)
             if answer
         ][:PREVIEW],
-        "csv": as_csv(table, found),
+        "csv": as_csv(table, labels),
     }
 
 
-def _notes(table: TextTable, found: Labelled) -> list[str]:
-    empty = found.count(None)
+def _notes(table: TextTable, labels: Labelled) -> list[str]:
+    empty = labels.count(None)
     cut = sum(len(row[table.text]) > MAX_CHARACTERS for row in table.rows)
     said = [f"The texts are in the column '{_short(table.columns[table.text])}'."]
     said += [f"{empty:,} rows hold no text and got no label."] if empty else []
@@ -76,13 +76,13 @@ def _short(text: str) -> str:
     return line if len(line) <= PREVIEW_CHARACTERS else f"{line[: PREVIEW_CHARACTERS - 1]}…"
 
 
-def as_csv(table: TextTable, found: Labelled) -> str:
+def as_csv(table: TextTable, labels: Labelled) -> str:
     """The table with the columns label and probability, named otherwise where it has such; no formula stays one."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     added = [name if name not in table.columns else f"predicted_{name}" for name in ("label", "probability")]
     writer.writerow(map(inert, [*table.columns, *added]))
-    for row, answer in zip(table.rows, found, strict=True):
+    for row, answer in zip(table.rows, labels, strict=True):
         writer.writerow(map(inert, [*row, *((answer[0], f"{answer[1]:.4f}") if answer else ("", ""))]))
     return file.getvalue()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from demo.costs import plain_row, row
 from demo.models.reader import ENGINES, Reader, Stop
 from demo.pictures import data_url
 from demo.text import examples
 from demo.text import scene as scenes
-from demo.text.scene import RUNS, Cost, Reading, Word
+from demo.text.scene import RUNS, Cost, Reading
+from demo.types import Values
 from demo.words import listed, percent
 from textclf import Trace
 
@@ -27,7 +27,7 @@ UNSEARCHED = "This model has one plan only: `python -m textclf.search` looks for
 # ---- the text and the plans ----
 
 
-def passage(scene: Reading, loaded: Reader, typed: bool) -> dict[str, Any]:
+def passage(scene: Reading, loaded: Reader, typed: bool) -> Values:
     """The text, but not to somebody who is typing it, and the examples."""
     keep = typed or len(scene.text) > SENT_BACK
     return {
@@ -37,7 +37,7 @@ def passage(scene: Reading, loaded: Reader, typed: bool) -> dict[str, Any]:
     }
 
 
-def plans(scene: Reading, loaded: Reader) -> dict[str, Any]:
+def plans(scene: Reading, loaded: Reader) -> Values:
     """Where the slider can stand and what each stop means."""
     stops = [
         {"name": stop.name, "title": " = ".join(stop.names), "words": _plan_words(stop, loaded)}
@@ -75,7 +75,7 @@ def _right(stop: Stop, loaded: Reader) -> str:
 # ---- the answer ----
 
 
-def answers(scene: Reading, loaded: Reader) -> dict[str, Any]:
+def answers(scene: Reading, loaded: Reader) -> Values:
     """What this plan says, and beside it the full one."""
     if scene.piece is None:
         return {"note": HINT}
@@ -101,23 +101,23 @@ def _titles(scene: Reading, loaded: Reader) -> list[str]:
     return ["This plan", "Full length"] if len(_compared(scene, loaded)) == 2 else ["Full length"]
 
 
-def _top(probabilities: tuple[float, ...], classes: tuple[str, ...]) -> list[dict[str, Any]]:
+def _top(probabilities: tuple[float, ...], classes: tuple[str, ...]) -> list[Values]:
     pairs = sorted(zip(classes, probabilities, strict=True), key=lambda pair: -pair[1])[:TOP]
     return [{"name": name, "p": p, "words": percent(p)} for name, p in pairs]
 
 
-def costs(scene: Reading, loaded: Reader, found: Mapping[str, Cost]) -> dict[str, Any] | None:
-    """What this text takes at this plan and at full length; nothing found yet: it is being measured."""
+def costs(scene: Reading, loaded: Reader, known: Mapping[str, Cost]) -> Values | None:
+    """What this text takes at this plan and at full length; nothing known yet: it is being measured."""
     if scene.piece is None:
         return None
     stops = _compared(scene, loaded)
     timed = "Time on this machine", f"this text, median of {RUNS}, one thread, {ENGINES[loaded.engine]}"
     works = "Multiply-accumulates", "this text"
-    if found:
-        known = [found[stop.name] for stop in stops]
+    if known:
+        costs = [known[stop.name] for stop in stops]
         rows = [
-            row(*timed, [c.milliseconds for c in known], "{:.2f} ms".format, "faster", "slower"),
-            row(*works, [c.macs for c in known], lambda n: f"{n / 1e6:,.0f} M"),
+            row(*timed, [c.milliseconds for c in costs], "{:.2f} ms".format, "faster", "slower"),
+            row(*works, [c.macs for c in costs], lambda n: f"{n / 1e6:,.0f} M"),
         ]
     else:
         rows = [plain_row(*timed, ["measuring …"] * len(stops)), plain_row(*works, ["…"] * len(stops))]
@@ -129,8 +129,8 @@ def costs(scene: Reading, loaded: Reader, found: Mapping[str, Cost]) -> dict[str
 
 def linear(loaded: Reader) -> str:
     """The classical alternative in a sentence; it is not on the page, only its numbers are."""
-    found, count = loaded.section("test", "linear"), loaded.section("test").get("n")
-    right, time, name = found.get("accuracy"), found.get("latency_ms"), found.get("name", "TF-IDF")
+    words, count = loaded.section("test", "linear"), loaded.section("test").get("n")
+    right, time, name = words.get("accuracy"), words.get("latency_ms"), words.get("name", "TF-IDF")
     if not isinstance(right, float) or not isinstance(time, float):
         return ""
     of = f" of {count:,} test texts" if isinstance(count, int) else ""
@@ -148,74 +148,60 @@ def flow(scene: Reading, loaded: Reader, traced: Trace | None) -> str | None:
     return None if scene.piece is None else json.dumps(flow_of(scene, loaded, traced))
 
 
-def flow_of(scene: Reading, loaded: Reader, traced: Trace | None) -> dict[str, Any]:
+def flow_of(scene: Reading, loaded: Reader, traced: Trace | None) -> Values:
     """The slots of each layer and the words of the text; without a trace how many slots there are."""
     factors = loaded.stop(scene.plan).factors
     counts = scenes.slots(scene.tokens, factors)
-    found: dict[str, Any] = {
-        "layers": [{"factor": f, "count": n} for f, n in zip(factors, counts, strict=True)],
+    layers: list[Values] = [{"factor": f, "count": n} for f, n in zip(factors, counts, strict=True)]
+    words, together = _words(scene, loaded, traced), 1
+    if traced is not None:
+        for layer, slots in zip(layers, traced.layers, strict=True):
+            pairs = [zip(tokens, weights, strict=True) for tokens, weights in slots]
+            layer |= {"count": len(slots), "slots": [[[t, round(w, 3)] for t, w in slot] for slot in pairs]}
+    if traced and traced.contributions:
+        together = -(-sum(word["change"] is not None for word in words) // len(traced.contributions))
+    start, end = scenes.unread(scene, loaded)
+    return {
+        "layers": layers,
         "depth": loaded.model.config.layers,
         "full": scene.tokens,
         "label": loaded.model.classes[scenes.best(scene.probabilities)],
-        "words": _words(scene, loaded, traced),
-        "rest": _rest(scene, loaded),
-        "together": 1,
+        "words": words,
+        # Characters after the last word that the network reads.
+        "rest": end - start if end == len(scene.text.rstrip()) else 0,
+        "together": together,
     }
-    if traced is None:
-        return found
-    for layer, slots in zip(found["layers"], traced.layers, strict=True):
-        layer |= {"count": len(slots), "slots": [_slot(tokens, weights) for tokens, weights in slots]}
-    words = sum(word["change"] is not None for word in found["words"])
-    found["together"] = -(-words // len(traced.contributions)) if traced.contributions else 1
-    return found
 
 
-def _slot(tokens: tuple[int, ...], weights: tuple[float, ...]) -> list[list[float]]:
-    return [[token, round(weight, 3)] for token, weight in zip(tokens, weights, strict=True)]
-
-
-def _words(scene: Reading, loaded: Reader, traced: Trace | None) -> list[dict[str, Any]]:
+def _words(scene: Reading, loaded: Reader, traced: Trace | None) -> list[Values]:
     """Every word with what stands before it, its tokens, and how far it moves the answer."""
     assert scene.piece is not None
-    hidden, at, found = scenes.unread(scene, loaded), 0, []
-    strongest = max((abs(c) for _, _, c in traced.contributions), default=0.0) if traced else 0.0
+    (start, end), at, shown = scenes.unread(scene, loaded), 0, list[Values]()
+    contributions = traced.contributions if traced else ()
+    strongest = max((abs(c) for _, _, c in contributions), default=0.0)
     for word in scenes.words(scene.piece):
-        change = _change(word, traced)
+        change = next((c for low, high, c in contributions if low <= word.start < high), None)
         share = abs(change or 0) / max(strongest, 1e-9)
-        skipped = hidden[1] - hidden[0] if hidden[0] < hidden[1] <= word.start and hidden[0] >= at else 0
-        found.append(
+        skipped = end - start if start < end <= word.start and start >= at else 0
+        text = scene.text[word.start : word.end]
+        shown.append(
             {
                 "before": " " if skipped else scene.text[at : word.start][:LONG_GAP],
                 "skipped": skipped,
-                "text": _shortened(scene.text[word.start : word.end]),
-                "tokens": list(word.tokens),
+                "text": text if len(text) <= LONG_WORD else f"{text[: LONG_WORD - 1]}…",
+                "tokens": word.tokens,
                 "change": None if change is None else round(change, 2),
                 "share": round(share, 3) if share >= FAINT else 0,
             }
         )
         at = word.end
-    return found
-
-
-def _change(word: Word, traced: Trace | None) -> float | None:
-    runs = traced.contributions if traced else ()
-    return next((c for start, end, c in runs if start <= word.start < end), None)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONG_WORD else f"{text[: LONG_WORD - 1]}…"
-
-
-def _rest(scene: Reading, loaded: Reader) -> int:
-    """Characters after the last word that the network reads."""
-    start, end = scenes.unread(scene, loaded)
-    return end - start if end == len(scene.text.rstrip()) else 0
+    return shown
 
 
 # ---- the front ----
 
 
-def front(scene: Reading, loaded: Reader) -> dict[str, Any]:
+def front(scene: Reading, loaded: Reader) -> Values:
     """The plans that the search kept, those with names marked; no points where nobody searched."""
     search = loaded.section("search")
     tried = search.get("front")
@@ -223,7 +209,17 @@ def front(scene: Reading, loaded: Reader) -> dict[str, Any]:
     usable = [p for p in tried if _usable(p)] if isinstance(tried, list) else []
     # What plans are named by, where the search wrote it down; earlier ones counted errors.
     expected = all(isinstance(p.get("expected_error"), float) for p in usable)
-    points = [_point(p, names, "expected_error" if expected else "error") for p in usable]
+    error = "expected_error" if expected else "error"
+    named = [names.get(tuple(p["factors"])) for p in usable]
+    points = [
+        {
+            "network": name or "plan " + " ".join(map(str, p["factors"])),
+            "kind": "main" if name else "other",
+            "accuracy": 1 - p[error],
+            "latency_ms": p["latency_ms"],
+        }
+        for p, name in zip(usable, named, strict=True)
+    ]
     count = search.get("n")
     texts = f"{count:,} validation texts" if isinstance(count, int) else "validation texts"
     height = "the mean probability of the right label" if expected else "how often each is right"
@@ -237,27 +233,18 @@ def front(scene: Reading, loaded: Reader) -> dict[str, Any]:
     }
 
 
-def _usable(point: Any) -> bool:
+def _usable(point: object) -> bool:
     fields = ("error", "latency_ms")
-    numbers = isinstance(point, dict) and all(isinstance(point.get(f), (int, float)) for f in fields)
-    factors = point.get("factors") if numbers else None
+    if not isinstance(point, dict) or not all(isinstance(point.get(f), (int, float)) for f in fields):
+        return False
+    factors = point.get("factors")
     return isinstance(factors, list) and all(isinstance(f, int) for f in factors) and point["latency_ms"] > 0
-
-
-def _point(point: Mapping[str, Any], names: Mapping[tuple[int, ...], str], error: str) -> dict[str, Any]:
-    name = names.get(tuple(point["factors"]))
-    return {
-        "network": name or "plan " + " ".join(map(str, point["factors"])),
-        "kind": "main" if name else "other",
-        "accuracy": 1 - point[error],
-        "latency_ms": point["latency_ms"],
-    }
 
 
 # ---- what one can take away ----
 
 
-def keep(scene: Reading, loaded: Reader) -> dict[str, Any]:
+def keep(scene: Reading, loaded: Reader) -> Values:
     """The answer and a link."""
     files = []
     if scene.piece is not None:

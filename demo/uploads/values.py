@@ -9,12 +9,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import TypeVar
 
 MAX_NUMBER = 40  # characters
 MAX_DEPTH = 16  # of JSON
 LONGEST = 300  # characters of a path or name
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+C = TypeVar("C", bound=str)
 
 
 class UploadError(ValueError):
@@ -48,16 +50,16 @@ def read_numbers(value: object, length: int, name: str, low: float, high: float)
     if len(value) != length:
         raise UploadError(f"{name} must be a list of {wanted}, not of {len(value)}.")
     numbers = [_number(item) for item in value]
-    found = [float(number) for number in numbers if number is not None and low <= number <= high]
-    if len(found) != length:
-        raise UploadError(f"{name} must be a list of {wanted}; {length - len(found)} of them are not.")
-    return found
+    usable = [float(number) for number in numbers if number is not None and low <= number <= high]
+    if len(usable) != length:
+        raise UploadError(f"{name} must be a list of {wanted}; {length - len(usable)} of them are not.")
+    return usable
 
 
-def read_choice(value: object, choices: Sequence[str], name: str) -> str:
+def read_choice(value: object, choices: Sequence[C], name: str) -> C:
     """One of ``choices``; the refusal names the nearest."""
     if isinstance(value, str) and value in choices:
-        return value
+        return choices[choices.index(value)]
     listed = ", ".join(choices[:8]) + (f" and {len(choices) - 8} more" if len(choices) > 8 else "")
     if not isinstance(value, str):
         raise UploadError(f"{name} must be one of {listed}.")
