@@ -64,6 +64,7 @@ class Package:
         install: the command that fetches it.
         network: whose weights they are, see :mod:`classifiers.networks`.
         mean, std: of its pixels.
+        terms: of use of the weights.
     """
 
     module: str
@@ -71,6 +72,7 @@ class Package:
     network: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    terms: str
 
 
 PACKAGES = {
@@ -80,6 +82,7 @@ PACKAGES = {
         LITE0,
         (127 / 255,) * 3,
         (128 / 255,) * 3,
+        "Apache-2.0",
     )
 }
 

@@ -15,7 +15,7 @@ CARD = """{front}
 # {name}
 
 {network} for {classes} classes of {size} x {size} {colour} pictures: {parameters:,} parameters, {macs:.1f} million
-multiply-accumulates{twin}. Trained on {data}. {terms}
+multiply-accumulates{twin}. {origin} {terms}
 
 ```python
 from classifiers import CompactCNN{allow}
@@ -29,11 +29,11 @@ Pictures are prepared as in training: EXIF's orientation is applied, {prepared}.
 
 ## Measured
 
-{n:,} test pictures; `python -m classifiers.evaluate` writes every number to `metrics.json`.
+{n:,} test pictures{tested}; `python -m classifiers.evaluate` writes every number to `metrics.json`.
 
 | | |
 |---|---|
-| accuracy | {accuracy:.2%} |{graph}
+| accuracy | {accuracy:.2%}{interval} |{graph}
 | negative log-likelihood, nats | {nll:.3f} |
 | calibration error, 15 bins | {calibration_error:.3f} |{left_out}
 
@@ -42,12 +42,19 @@ Pictures are prepared as in training: EXIF's orientation is applied, {prepared}.
 ## Limits
 
 It answers with one of its {classes} classes whatever it is shown: {names}. Pictures unlike the training ones get an
-answer too; `energy(logits)` above `model.scope` is a hint that this is one.{foreign}
+answer too; {hint}.{foreign}
 """
+HINTS = (
+    "`energy(logits)` above `model.scope` is a hint that this is one",
+    "a low probability says that it is not sure",
+)
 
 ALLOW = """, allow_network
 
 allow_network("{reference}")  # the author's code, which is not in this folder: get it first, and read it"""
+RELEASED = """The weights are the released ones of {network}, from
+{source}: others trained them on ImageNet, and nothing was trained here. Terms of the weights: {terms}. The names of the
+classes are those of `classifiers/imagenet.csv`."""
 TASK = "image-classification"
 TAGS = (TASK, "weight-sharing", "efficient-networks")
 SCORES = (
@@ -67,6 +74,9 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
     time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs)."
     if training.get("backbone"):
         time += " It started from the released weights of {backbone}."
+    released = training.get("released")
+    origin = RELEASED.format(**released) if released else f"Trained on {result['data']}."
+    low, high = test.get("accuracy_interval", (0, 0))
     scores = [Score(key, title, test.get(key)) for key, title in SCORES]
     return CARD.format(
         front=front_matter(
@@ -84,7 +94,9 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         parameters=test["parameters"],
         macs=test["macs"] / 1e6,
         twin=dense if tied else "",
-        data=result["data"],
+        origin=origin,
+        tested=f" of {result['data']}" if released else "",
+        interval=f" (95 % interval {low:.2%} to {high:.2%})" if high else "",
         terms=f"Terms of the data: {result['terms']}." if result.get("terms") else "",
         n=test["n"],
         accuracy=test["accuracy"],
@@ -94,7 +106,8 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         nll=test["nll"],
         calibration_error=test["calibration_error"],
         left_out=on_card(test.get("left_out", {})),
-        training=time.format(**training) if training else "",
+        training=time.format(**training) if "epochs" in training else "",
+        hint=HINTS[bool(released)],
         foreign="".join(
             f"\n{found['flagged']:.0%} of {found['n']:,} {name} pictures get it, {found['own_flagged']:.0%} of its own."
             for name, found in result.get("out_of_scope", {}).items()

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import torch
 
+from classifiers.imagenet import readable
 from training.datasets import KNOWN, ImageData, ImageSplit, load_images
 from training.pictures import Preparation
 from training.places import place
+from training.report import listed
 from training.streamed import stream_images
 
 SMALL = 32  # networks of up to this size take small pictures as they are
@@ -36,14 +38,17 @@ def load(data: str, how: Preparation, small: bool = False) -> ImageData:
 def in_order(data: ImageData, classes: Sequence[str]) -> ImageData:
     """The data with labels as indices into ``classes``, some of which may have no pictures.
 
+    Folders may be called by ImageNet's WordNet ids in place of its names.
+
     Raises:
         ValueError: no labels, or a class that is none of them.
     """
-    unknown = [name for name in data.classes if name not in classes]
+    names = data.classes if set(data.classes) <= set(classes) else readable(data.classes)
+    unknown = [name for name in names if name not in classes]
     if data.test.labels is None or unknown:
         found = f"other classes than the model ({', '.join(unknown[:5])})" if unknown else "no labels"
-        raise ValueError(f"{data.name} has {found}: the model knows {', '.join(classes)}")
-    place = torch.tensor([classes.index(name) for name in data.classes])
+        raise ValueError(f"{data.name} has {found}: the model knows {listed(classes, 20)}")
+    place = torch.tensor([classes.index(name) for name in names])
 
     def moved(split: ImageSplit) -> ImageSplit:
         return replace(split, labels=None if split.labels is None else place[split.labels])

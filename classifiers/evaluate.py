@@ -26,7 +26,7 @@ from classifiers.tie import untie
 from training.command import command
 from training.datasets import ImageData, ImageSplit
 from training.left_out import only_finite
-from training.measure import commit, machine, macs, parameters
+from training.measure import commit, interval, machine, macs, parameters
 from training.pictures import to_floats
 from training.progress import say
 from training.runs import claimed, read_metrics
@@ -87,6 +87,7 @@ def evaluate(model: CompactCNN, split: ImageSplit) -> dict[str, Any]:
     result = {
         "n": len(split),
         "accuracy": float(right.float().mean()),
+        "accuracy_interval": interval(int(right.sum()), len(right)),
         "top5": float(
             (logits.topk(min(TOP, logits.shape[1])).indices == split.labels[:, None]).any(1).float().mean()
         ),

@@ -32,7 +32,7 @@ from weights.pretrained import Pretrained
 Engine = Literal["auto", "onnx", "torch"]
 ENGINES: tuple[Engine, ...] = ("auto", "onnx", "torch")
 AGAIN = "python -m classifiers.export"
-BATCH = 256
+BATCH, PIXELS = 256, 256 * 64 * 64  # pictures and pixels that run at once: maps of more fall out of the cache
 MOST = 500_000_000  # numbers of a network that is built to be loaded, before it is tied
 ONNX = "model.onnx"
 
@@ -228,7 +228,8 @@ class CompactCNN(
         batch = self.prepare(images)
         if not len(batch):
             return batch.new_zeros(0, len(self.classes))
-        return torch.cat([self._run(part) for part in batch.split(BATCH)])
+        most = max(1, min(BATCH, PIXELS // self.config.size**2))
+        return torch.cat([self._run(part) for part in batch.split(most)])
 
     def _run(self, batch: Tensor) -> Tensor:
         if self.session is not None and self.loaded is not None and self.loaded != _versions(self):

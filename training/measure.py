@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
@@ -120,6 +121,19 @@ def _summary(pairs: list[tuple[float, float]], threads: int) -> Latency:
     wall, cpu = zip(*pairs, strict=True)
     p90 = quantiles(wall, n=10, method="inclusive")[-1] if len(wall) > 1 else wall[0]
     return Latency(median(wall), min(wall), p90, median(cpu), len(wall), threads)
+
+
+def interval(hits: int, of: int) -> tuple[float, float]:
+    """95 % confidence interval of a share, here of ``hits`` among ``of`` (Wilson 1927).
+
+    Raises:
+        ValueError: there is nothing to have a share of, or more hits than that.
+    """
+    if not 0 <= hits <= of or of < 1:
+        raise ValueError(f"hits must be 0 to {of} of at least one, not {hits}")
+    z, share = 1.959964, hits / of
+    middle, wide = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + (z / (2 * of)) ** 2)
+    return (middle - wide) / (1 + z * z / of), (middle + wide) / (1 + z * z / of)
 
 
 def available_memory() -> int | None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.measure import commit, compare, latency, machine, macs, parameters
+from training.measure import commit, compare, interval, latency, machine, macs, parameters
 
 
 def test_parameters_count_shared_weights_once():
@@ -113,3 +113,11 @@ def test_commit_says_what_is_tracked_and_modified(tmp_path):
 def test_commit_without_git(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert commit() is None
+
+
+def test_an_interval_of_a_share_is_that_of_wilson():
+    assert interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)  # Newcombe 1998, method 3
+    assert interval(0, 20)[0] == pytest.approx(0)
+    assert interval(20, 20)[1] == pytest.approx(1)
+    with pytest.raises(ValueError, match="hits"):
+        interval(3, 2)
