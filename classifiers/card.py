@@ -42,12 +42,8 @@ Pictures are prepared as in training: EXIF's orientation is applied, {prepared}.
 ## Limits
 
 It answers with one of its {classes} classes whatever it is shown: {names}. Pictures unlike the training ones get an
-answer too; {hint}.{foreign}
+answer too; `energy(logits)` above `model.scope` is a hint that this is one.{foreign}
 """
-HINTS = (
-    "`energy(logits)` above `model.scope` is a hint that this is one",
-    "a low probability says that it is not sure",
-)
 
 ALLOW = """, allow_network
 
@@ -107,7 +103,6 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         calibration_error=test["calibration_error"],
         left_out=on_card(test.get("left_out", {})),
         training=time.format(**training) if "epochs" in training else "",
-        hint=HINTS[bool(released)],
         foreign="".join(
             f"\n{found['flagged']:.0%} of {found['n']:,} {name} pictures get it, {found['own_flagged']:.0%} of its own."
             for name, found in result.get("out_of_scope", {}).items()

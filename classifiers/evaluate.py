@@ -174,8 +174,7 @@ def record_graph(folder: Path, split: ImageSplit) -> dict[str, Any]:
     if "test" not in metrics:
         return metrics
     model = CompactCNN.from_pretrained(folder, engine="onnx")
-    precision = "int8" if b"QuantizeLinear" in (folder / ONNX).read_bytes() else "float32"
-    metrics["graph"] = {"precision": precision, "n": len(split), "accuracy": accuracy(model, split)}
+    metrics["graph"] = {"precision": model.precision, "n": len(split), "accuracy": accuracy(model, split)}
     write(
         folder,
         {METRICS: to_json(metrics), CARD: model_card(folder.name, model.config, metrics).encode()},

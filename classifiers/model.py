@@ -26,7 +26,7 @@ from classifiers.tied import TiedConv, rename_kernel
 from training.pictures import Fit, Ground, Preparation, prepare_all
 from weights.arguments import items, number, texts, whole
 from weights.checkpoint import Size, WeightsError, one_line
-from weights.graphs import probe_rows, require_agreement, require_plain
+from weights.graphs import is_quantised, probe_rows, require_agreement, require_plain
 from weights.pretrained import Pretrained
 
 Engine = Literal["auto", "onnx", "torch"]
@@ -122,6 +122,7 @@ class CompactCNN(
         config = CompactCNNConfig(network, named, size, channels, *scale, fit, ground, invert, ties)
         self.config = config.check()
         self.session: InferenceSession | None = None  # not a module: neither saved nor moved
+        self.quantised = False  # the session's graph
         self.loaded: tuple[tuple[int, int], ...] | None = None  # what the session answers for
         self.network = _network(self.config)
         self.register_buffer("mean", torch.tensor(self.config.mean).view(-1, 1, 1), persistent=False)
@@ -179,6 +180,7 @@ class CompactCNN(
         assert model.folder is not None
         if engine == "onnx" or (engine == "auto" and (model.folder / ONNX).is_file()):
             model.session = open_session(model.folder / ONNX, model)
+            model.quantised = is_quantised((model.folder / ONNX).read_bytes())
         channels_last(model)
         model.loaded = _versions(model)
         return model
@@ -201,6 +203,11 @@ class CompactCNN(
     def engine(self) -> str:
         """What :meth:`predict` runs on, in words."""
         return "PyTorch" if self.session is None else "ONNX Runtime"
+
+    @property
+    def precision(self) -> str:
+        """In which :meth:`predict` computes: "float32" or "int8"."""
+        return "int8" if self.session is not None and self.quantised else "float32"
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, K)."""

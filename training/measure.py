@@ -85,6 +85,19 @@ def compare(
     Raises:
         ValueError: if ``rounds``, ``repeats`` or ``threads`` is below 1.
     """
+    times = take_turns(functions, rounds=rounds, repeats=repeats, warmup=warmup, threads=threads)
+    return {name: _summary(pairs, threads) for name, pairs in times.items()}
+
+
+def take_turns(
+    functions: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    repeats: int = 1,
+    warmup: int = 0,
+    threads: int = 1,
+) -> dict[str, list[tuple[float, float]]]:
+    """Wall-clock and CPU milliseconds of each call as :func:`compare` makes them, in the order of the rounds."""
     if min(rounds, repeats, threads) < 1:
         raise ValueError(f"rounds, repeats, threads must be at least 1, not {rounds}, {repeats}, {threads}")
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
@@ -100,7 +113,7 @@ def compare(
                     times[name] += [_time(functions[name]) for _ in range(repeats)]
     finally:
         torch.set_num_threads(before)
-    return {name: _summary(pairs, threads) for name, pairs in times.items()}
+    return times
 
 
 def _time(function: Callable[[], object]) -> tuple[float, float]:

@@ -112,14 +112,18 @@ def _varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     raise ValueError("half a number")
 
 
+def is_quantised(graph: bytes) -> bool:
+    """Whether a graph computes in int8."""
+    return any(word in graph for word in QUANTISED)
+
+
 def require_agreement(path: Path, graph: bytes, wanted: Tensor, found: Tensor, again: str) -> None:
     """``WeightsError`` unless a graph's logits ``found`` are those of the weights, ``wanted``, both (B, K).
 
     Args:
         again: the command that exports the graph.
     """
-    quantised = any(word in graph for word in QUANTISED)
-    absolute, relative = TOLERANCE_INT8 if quantised else TOLERANCE
+    absolute, relative = TOLERANCE_INT8 if is_quantised(graph) else TOLERANCE
     if found.shape == wanted.shape and bool(found.isfinite().all()):
         # A softmax does not see a constant, so neither does the comparison.
         a, b = (logits.double() - logits.double().mean(1, keepdim=True) for logits in (wanted, found))

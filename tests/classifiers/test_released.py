@@ -58,6 +58,7 @@ def test_a_released_network_is_saved_with_where_it_comes_from(
     assert "nothing was trained" in card
     assert "Trained on" not in card
     assert model.engine == "ONNX Runtime"
+    assert float(model.scope) < 0  # of 1,000 classes that share what there is
 
 
 def test_other_numbers_of_classes_have_no_names_here() -> None:
