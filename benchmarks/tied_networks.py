@@ -4,8 +4,10 @@
 
 Trains (or re-reads: finished runs are kept in ``--runs``) each network with the same recipe, measures test accuracy,
 size and latency, and prints the front. In every family the dense twin and a narrower dense network of as many
-parameters stand beside the tied one. Validation chose the recipe; test reports. Rows that the results hold already and
-that are not asked for stay, timed anew beside the others.
+parameters stand beside the tied one, trained for as many epochs; which of them is ahead after as much *time* is for
+``benchmarks.training_time`` to say. Latency is of ONNX Runtime in float32 and in int8, and a network is compared with
+its twin in the form that serves each best. Validation chose the recipe; test reports. Rows that the results hold
+already and that are not asked for stay, timed anew beside the others.
 """
 
 from __future__ import annotations
@@ -39,11 +41,12 @@ from benchmarks.tools.tables import Rows, markdown, write
 from classifiers import CompactCNN
 from classifiers.evaluate import Evaluate
 from classifiers.evaluate import run as evaluate
-from classifiers.export import to_onnx
+from classifiers.export import to_int8, to_onnx
 from classifiers.model import CompactCNNConfig, session
 from classifiers.networks import create_network, dense_name
 from classifiers.train import Train, train
 from training.command import command
+from training.datasets import load_images
 from training.loop import LoopConfig
 from training.measure import commit, compare, machine, parameters
 from training.runs import read_metrics
@@ -151,21 +154,36 @@ def shipped(options: TiedNetworks, network: str) -> dict[str, Any]:
     raise ValueError(f"weights/ holds no {network} for {data}")
 
 
-def exported(rows: Rows, config: CompactCNNConfig) -> dict[str, InferenceSession]:
-    """Each row's network in ONNX form, for these pictures. Weights are random: time does not depend on them."""
+def forms(model: CompactCNN) -> dict[str, bytes]:
+    """A network in ONNX form, in float32 and in int8 calibrated on noise: time does not depend on the weights."""
+    config, onnx = model.config, to_onnx(model)
+    noise = torch.rand(
+        32, config.channels, config.size, config.size, generator=torch.Generator().manual_seed(0)
+    )
+    return {"float32": onnx, "int8": to_int8(onnx, noise)}
+
+
+def exported(rows: Rows, config: CompactCNNConfig) -> dict[tuple[str, str], InferenceSession]:
+    """Each row's network in both forms, for these pictures, with random weights."""
     data = config.classes, config.size, config.channels
-    return {name: session(to_onnx(CompactCNN(row["network"], *data))) for name, row in rows.items()}
+    return {
+        (name, form): session(onnx)
+        for name, row in rows.items()
+        for form, onnx in forms(CompactCNN(row["network"], *data)).items()
+    }
 
 
-def speeds(engines: dict[str, InferenceSession], config: CompactCNNConfig, batch: int) -> dict[str, float]:
+def speeds(
+    engines: dict[tuple[str, str], InferenceSession], config: CompactCNNConfig, batch: int
+) -> dict[tuple[str, str], float]:
     """Processor milliseconds of each on one thread, timed in turns."""
     given = {"image": torch.rand(batch, config.channels, config.size, config.size).numpy()}
     times = compare(
-        {name: lambda e=engine: e.run(None, given) for name, engine in engines.items()},  # type: ignore[misc]
+        {" as ".join(key): lambda e=engine: e.run(None, given) for key, engine in engines.items()},  # type: ignore[misc]
         rounds=10,
         repeats=10 if batch == 1 else 2,
     )
-    return {name: latency.cpu_median_ms for name, latency in times.items()}
+    return dict(zip(engines, (latency.cpu_median_ms for latency in times.values()), strict=True))
 
 
 def half_megabytes(folder: Path) -> float:
@@ -198,16 +216,25 @@ def row(wanted: Entry, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def timed(rows: Rows, ms: dict[int, dict[str, float]]) -> Rows:
-    """The rows with their times, and how much faster than its dense twin each one is."""
+def timed(rows: Rows, ms: dict[int, dict[tuple[str, str], float]]) -> Rows:
+    """The rows with their times, and how much faster than its dense twin each one is, both in their faster form."""
+
+    def best(times: dict[tuple[str, str], float], name: str) -> float:
+        return min(times[name, "float32"], times[name, "int8"])
+
     return {
-        network: {
+        name: {
             **found,
-            "ms": ms[1][network],
-            "ms, batch 64": ms[64][network],
-            **{f"faster, batch {b}": t[twin(rows, network)] / t[network] for b, t in ms.items()},
+            "ms": ms[1][name, "float32"],
+            "ms, int8": ms[1][name, "int8"],
+            "ms, batch 64": ms[64][name, "float32"],
+            "ms, int8, batch 64": ms[64][name, "int8"],
+            **{
+                f"faster, batch {b}": best(times, twin(rows, name)) / best(times, name)
+                for b, times in ms.items()
+            },
         }
-        for network, found in rows.items()
+        for name, found in rows.items()
     }
 
 
@@ -247,6 +274,18 @@ def front(results: dict[str, Any]) -> dict[str, Any]:
     return {"data": title.get(results["data"], results["data"]), "points": points}
 
 
+def of_data(
+    options: TiedNetworks, every: dict[Entry, list[dict[str, Any]]], recorded: dict[str, Any]
+) -> tuple[CompactCNNConfig, int]:
+    """What pictures a network takes, and on how many they were tested; of the data where nothing was trained."""
+    if every:
+        first = next(iter(every.values()))[0]
+        return CompactCNN.from_pretrained(first["folder"], engine="torch").config, first["test"]["n"]
+    data, (row, *_) = load_images(options.data), recorded["rows"].values()
+    _, channels, size, _ = data.test.images.shape
+    return CompactCNNConfig(row["network"], data.classes, size, channels), recorded["n"]
+
+
 def run(options: TiedNetworks) -> None:
     """Train and measure what is missing; print the table and write the front."""
     name = short_name(options.data)
@@ -265,14 +304,13 @@ def run(options: TiedNetworks) -> None:
         if wanted.origin == FROM_TWIN and (start := dense_name(wanted.network)) not in sizes:
             raise ValueError(f"{wanted.title!r} has nobody to learn from: name {start} among the networks")
     every = {e: found for e in asked if (found := measured(options, e, twin(sizes, e.title)))}
-    if not every:
+    if not every and not recorded["rows"]:
         raise ValueError(f"{options.runs} holds no finished run of {', '.join(e.title for e in asked)}")
-    first = next(iter(every.values()))[0]
     rows: Rows = {**recorded["rows"], **{e.title: row(e, metrics) for e, metrics in every.items()}}
-    config = CompactCNN.from_pretrained(first["folder"], engine="torch").config
+    config, n = of_data(options, every, recorded)
     engines = exported(rows, config)
     rows = timed(rows, {batch: speeds(engines, config, batch) for batch in (1, 64)})
-    results = {"data": name, "n": first["test"]["n"], "machine": machine(), "commit": commit(), "rows": rows}
+    results = {"data": name, "n": n, "machine": machine(), "commit": commit(), "rows": rows}
     write(output, {**results, "front": front(results)})
     markdown(compared(rows), COLUMNS)
     if name == "cifar10":

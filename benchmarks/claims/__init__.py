@@ -32,6 +32,7 @@ from benchmarks.claims import (
     text_plans,
     text_promises,
     tied_networks,
+    training_time,
     voxel_orientation,
 )
 from benchmarks.claims.claim import SYSTEMS, Axis, Claim, ClaimError, Plot, Point
@@ -61,6 +62,7 @@ KINDS: dict[str, Callable[[str, dict[str, Any]], list[Claim]]] = {
     "canonical": canonical.claims,
     "voxel_orientation": voxel_orientation.claims,
     "shape_classes": shape_classes.claims,
+    "training_time": training_time.claims,
     "tied_networks": tied_networks.claims,
     "network_costs": network_costs.claims,
     "text_fronts": text_fronts.claims,

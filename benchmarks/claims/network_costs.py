@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from benchmarks.claims.claim import Axis, Claim, Plot, describe, need, of_rows, unless
@@ -12,9 +13,10 @@ COLUMNS: Columns = {
     **plainly("fewer parameters", form="{:.1f}x"),
     **plainly("MACs, million", form="{:.1f}"),
     **plainly("fewer MACs", form="{:.1f}x"),
-    **plainly("ms", form="{:.2f}"),
-    **plainly("faster, batch 1", "faster, batch 64", form="{:.1f}x"),
+    **plainly("ms", "ms, int8", form="{:.2f}"),
+    **plainly("faster, batch 1", "faster, batch 64", "faster, batch 1, float32", form="{:.1f}x"),
 }
+FLOAT32 = "faster, batch 1, float32"
 ROUNDS = 5  # unless the command says otherwise
 SERIES = ("tied", "dense")
 ALL = "network_costs"  # results of all networks; others are named after the first of theirs
@@ -29,6 +31,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of all networks that were timed."""
     rows: Rows = results["rows"]
     tied = [{**row, "name": name} for name, row in rows.items() if ":" in name]
+    float32 = [row for row in tied if row.get(FLOAT32)]
     stem = name.removeprefix(ALL).strip("_")
     numbers = {
         "of": f": {stem}" if stem else "",
@@ -37,6 +40,11 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "fastest": max(tied, key=lambda row: need(row, "faster, batch 1")),
         "slowest": min(tied, key=lambda row: need(row, "faster, batch 1")),
         "smallest": max(tied, key=lambda row: need(row, "fewer parameters")),
+        "best": all("ms, int8" in row for row in rows.values()),
+        "floats": max(float32, key=lambda row: row[FLOAT32]) if float32 else None,
+        "patterns": None
+        if stem or results.get("patterns", ["*"]) == ["*"]
+        else shlex.join(results["patterns"]),
         "other_rounds": unless(results["rounds"], ROUNDS),
     }
     axes = (("Time and size", PARAMETERS, TIME), ("Time and work saved", LESS_WORK, FASTER))

@@ -13,7 +13,7 @@ COLUMNS: Columns = {
     "nats": ("nats", "{:.0f}"),
     "k-means": ("kmeans_accuracy", "{:.3f}"),
     "5-NN": ("knn_accuracy", "{:.3f}"),
-    "leakage R^2": ("angle_leakage", "{:.2f}"),
+    "drift when turned": ("z_invariance", "{:.2f}"),
     "IoU lost": ("iou_lost", "{:.3f}"),
     "CPU s": ("cpu_seconds", "{:.0f}"),
 }
