@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -310,7 +311,7 @@ def static(backbone: str) -> tuple[Embed, float]:
 def probe(data: TextData, embed: Embed, name: str, kept: Kept) -> Predict:
     """Logistic regression on standardised embeddings, its strength chosen on validation."""
     train, held = (
-        kept(f"{name} of {len(s):,} texts", lambda s=s: embed(s.texts)) for s in (data.train, data.validation)
+        kept(f"{name} of {len(s):,} texts", partial(embed, s.texts)) for s in (data.train, data.validation)
     )
     heads = [logistic(train, data.train.labels.numpy(), c) for c in STRENGTHS]
     best = max(heads, key=lambda head: head.score(held, data.validation.labels))
@@ -340,9 +341,7 @@ def ways(model: TextClassifier, data: TextData, options: TextAlternatives, kept:
     say(f"training linear models on {len(data.train):,} texts")
     for name, linear in linear_models(data).items():
         found[Way("other", name)] = Made(_predictor(linear.predict), linear.megabytes)
-    few = TextData(
-        **{**vars(data), "train": subset(data.train, options.taught)},
-    )
+    few = replace(data, train=subset(data.train, options.taught))
     for name, (embed, size), texts in (
         ("frozen embeddings", frozen(options.backbone, longest), few),
         ("static embeddings", static(options.backbone), data),
@@ -359,7 +358,7 @@ def rows_of(found: Mapping[Way, Made], test: TextSplit, kept: Kept) -> Rows:
     """Accuracy, how much it is ahead of "balanced" in the same precision with the standard error, and milliseconds."""
     right = {}
     for way, made in found.items():
-        answers = kept(f"{way.title}: {len(test):,} test texts", lambda made=made: made.predict(test.texts))
+        answers = kept(f"{way.title}: {len(test):,} test texts", partial(made.predict, test.texts))
         right[way] = (torch.from_numpy(answers) == test.labels).float()
     clock = sorted(test.texts, key=len)[:: max(1, len(test) // CLOCK)][:CLOCK]
     answer = {way: made.answer or _one(made.predict) for way, made in found.items()}

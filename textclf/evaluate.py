@@ -117,6 +117,35 @@ def classify(
     return model.predict(texts, plan, engine, BATCH).clamp(min=1e-9).log()
 
 
+def classify_every(
+    model: TextClassifier,
+    texts: Sequence[str],
+    plans: Sequence[Plan],
+    size: int = 16,
+    progress: Callable[[int], object] | None = None,
+) -> dict[Plan, Tensor]:
+    """Log probabilities ``(N, K)`` of each plan, in PyTorch; what plans have in common is computed once.
+
+    Args:
+        size: texts at once.
+        progress: called with how many more texts are done.
+    """
+    order, device = sorted(set(plans)), model.head.weight.device
+    found = {plan: torch.zeros(len(texts), len(model.classes)) for plan in order}
+    pieces = model.tokens.ids(texts, model.config.longest, model.config.ends)
+    by_length = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(pieces), size):
+            rows = by_length[start : start + size]
+            ids, mask = batch([pieces[i] for i in rows])
+            for plan, logits in zip(order, model(ids.to(device), mask.to(device), order), strict=True):
+                found[plan][rows] = logits.float().softmax(-1).clamp(min=1e-9).log().cpu()
+            if progress is not None:
+                progress(len(rows))
+    return found
+
+
 def accuracy(scores: Tensor, labels: Tensor) -> float:
     """Share of texts whose highest score is their label's."""
     return float((scores.argmax(-1) == labels).float().mean())

@@ -256,16 +256,25 @@ class TextClassifier(
     def forward(self, ids: Tensor, mask: Tensor, plans: Sequence[Plan]) -> list[Tensor]:
         """Logits (B, K) of every plan; what plans have in common is computed once.
 
+        What a plan leaves behind is held until the last one that starts alike: plans in order take the least memory.
+
         Args:
             ids: ``(B, N)``.
             mask: ``(B, N)``, 1 for a token and 0 for padding.
         """
+        starts = [[plan[:depth] for depth in range(1, len(plan) + 1)] for plan in plans]
+        last = {start: i for i, own in enumerate(starts) for start in own}
         done: dict[Plan, tuple[Tensor, Tensor]] = {(): (self.encoder.embed(ids, self._dropout), mask)}
-        for plan in plans:
-            for depth in range(1, len(plan) + 1):
-                if plan[:depth] not in done:
-                    done[plan[:depth]] = self._layer(depth - 1, *done[plan[: depth - 1]], plan[depth - 1])
-        return [self._classify(*done[plan]) for plan in plans]
+        found = []
+        for i, own in enumerate(starts):
+            for start in own:
+                if start not in done:
+                    done[start] = self._layer(len(start) - 1, *done[start[:-1]], start[-1])
+            found.append(self._classify(*done[own[-1]]))
+            for start in own:
+                if last[start] == i:
+                    del done[start]
+        return found
 
     def logits(self, ids: Tensor, mask: Tensor, plan: Plan) -> Tensor:
         """Logits ``(B, K)`` of one plan; arguments as for :meth:`forward`."""

@@ -2,10 +2,12 @@
 
     python -m textclf.search runs/reviews --data reviews.csv --budget-ms 5
 
-:mod:`training.study` over one factor a layer and the depth. The front, and what comes next to it, is timed as a whole
-and measured on all validation texts, and four names are given: ``full``, ``accurate``, ``balanced`` and ``fastest``.
-With ``--storage`` the same command continues an interrupted search, and run several times at once it shares one search
-among processes or machines.
+Plans are one factor a layer and the depth. What plans have in common is computed once, and six layers have so few plans
+that all of them together are less work than a search that tries a hundred by themselves: then every plan is tried.
+Otherwise :mod:`training.study` searches; with ``--storage`` it does in any case, the same command continues an
+interrupted search, and run several times at once it shares one search among processes or machines. The front, and what
+comes next to it, is timed as a whole and measured on all validation texts, and four names are given: ``full``,
+``accurate``, ``balanced`` and ``fastest``.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from typing import Any
 
 import torch
 
-from textclf.bottleneck import Plan
+from textclf.bottleneck import Plan, lengths
 from textclf.engine import PRECISIONS, graph_path
-from textclf.evaluate import ModelAndTexts, accuracy, classify, example, typical_length
+from textclf.evaluate import ModelAndTexts, accuracy, classify, classify_every, example, typical_length
 from textclf.export import export
 from textclf.latency import LatencyTable, callable_in, measure_table
 from textclf.model import Engine, OnePlan, PlanFacts, TextClassifier
@@ -30,7 +32,7 @@ from training.fingerprint import brief, weights_digest
 from training.front import Candidate, expected_error
 from training.loop import require
 from training.measure import compare
-from training.progress import say
+from training.progress import Steps, say
 from training.runs import read_metrics
 from training.study import Found, Objective, Searching, Space, Spent, remeasured, searching, told, tried
 from training.texts import TextSplit, subset
@@ -43,6 +45,8 @@ class Search(Searching, ModelAndTexts):
     """Search a trained model's plans, on the data it was trained on, and name the best in its folder.
 
     Args:
+        trials: plans to try, those of other workers and of an interrupted search included. Where all plans together are
+            no more work than so many by themselves, and there is no storage, all are tried.
         texts: validation texts that every plan is tried on.
         final: validation texts that the front, and what comes next to it, is measured on.
         engine: whose time counts: onnx (float32), int8 or torch.
@@ -101,6 +105,45 @@ def _parameters(halvings: Sequence[int], depth: int) -> dict[str, int]:
     return {"depth": depth, **{f"halvings{i}": h for i, h in enumerate(halvings)}}
 
 
+# Every plan ---------------------------------------------------------------------------------------------------------
+
+
+def every_plan(layers: int, shrink: int = 16, skip: int = 2) -> list[Plan]:
+    """All plans of :func:`space`, each once, those that start alike together."""
+    most, found = int(math.log2(shrink)), list[Plan]()
+
+    def grow(plan: Plan, room: int) -> None:
+        if len(plan) >= max(1, layers - skip):
+            found.append(plan)
+        if len(plan) < layers:
+            for halvings in range(min(2, room) + 1):
+                grow((*plan, 2**halvings), room - halvings)
+
+    grow((), most)
+    return found
+
+
+def work(plans: Sequence[Plan], tokens: int, shared: bool) -> int:
+    """Slots that layers read of a text of ``tokens`` tokens, what plans have in common counted once or each time."""
+    starts = [plan[:depth] for plan in plans for depth in range(1, len(plan) + 1)]
+    return sum(lengths(tokens, start)[-1] for start in (dict.fromkeys(starts) if shared else starts))
+
+
+def enough_for_all(plans: Sequence[Plan], tokens: int, trials: int) -> bool:
+    """Whether all plans together are no more work than ``trials`` of them by themselves."""
+    return work(plans, tokens, True) * len(plans) <= trials * work(plans, tokens, False)
+
+
+def try_all(
+    model: TextClassifier, split: TextSplit, table: LatencyTable, plans: Sequence[Plan]
+) -> list[Candidate[Plan]]:
+    """Plans with their expected validation errors, and their latencies by the table; see :func:`make_objective`."""
+    tokens = common_lengths(model, split)
+    with Steps(len(split), what="text") as shown:
+        found = classify_every(model, split.texts, plans, progress=lambda n: shown.advance({}, n))
+    return [Candidate(p, expected_error(found[p], split.labels), table.predict(p, tokens)) for p in plans]
+
+
 # The command -------------------------------------------------------------------------------------------------------
 
 
@@ -114,15 +157,20 @@ def run(options: Search) -> dict[str, Candidate[Plan]]:
         few, many = (subset(data.validation, n) for n in (options.texts, options.final))
         say("timing layers and bottlenecks at every length")
         table = measure_table(model, options.engine)
-        candidates = tried(
-            make_objective(model, few, table),
-            space(model.config.layers, options.shrink, options.skip),
-            trials=options.trials,
-            storage=options.storage,
-            identity=f"{weights_digest(model)} {brief(data)} {len(few)} {options.engine} calibrated",
-            seed=None if options.storage else options.seed,  # workers must not all try the same
-        )
-        tokens = typical_length(model, many.texts)
+        sizes = model.config.layers, options.shrink, options.skip
+        tokens, plans = typical_length(model, many.texts), every_plan(*sizes)
+        if options.storage is None and enough_for_all(plans, tokens, options.trials):
+            say(f"trying all {len(plans)} plans on {len(few):,} texts")
+            candidates = try_all(model, few, table, plans)
+        else:
+            candidates = tried(
+                make_objective(model, few, table),
+                space(*sizes),
+                trials=options.trials,
+                storage=options.storage,
+                identity=f"{weights_digest(model)} {brief(data)} {len(few)} {options.engine} calibrated",
+                seed=None if options.storage else options.seed,  # workers must not all try the same
+            )
 
         def measure(plans: list[Plan]) -> list[Candidate[Plan]]:
             say(f"timing {len(plans)} plans as a whole, and measuring them on {len(many):,} texts")
@@ -130,21 +178,27 @@ def run(options: Search) -> dict[str, Candidate[Plan]]:
 
         found = remeasured(candidates, (1,) * model.config.layers, given, measure, options)
         with writing():
-            save(model, folder, found, len(many), tokens, spent, options)
+            save(model, folder, found, len(candidates), len(many), tokens, spent, options)
     return found.named
 
 
 def make_objective(model: TextClassifier, split: TextSplit, table: LatencyTable) -> Objective[Plan]:
     """Expected validation error of a plan, and its latency over the lengths that the texts have."""
-    sizes = [
-        float(len(ids)) for ids in model.tokens.ids(split.texts, model.config.longest, model.config.ends)
-    ]
-    tokens = torch.tensor(sizes).quantile(torch.tensor(QUANTILES)).round().int().tolist()
+    tokens = common_lengths(model, split)
 
     def objective(plan: Plan) -> tuple[float, float]:
         return expected_error(classify(model, split.texts, plan), split.labels), table.predict(plan, tokens)
 
     return objective
+
+
+def common_lengths(model: TextClassifier, split: TextSplit) -> list[int]:
+    """Numbers of tokens that the model reads of texts, at ``QUANTILES``."""
+    sizes = [
+        float(len(ids)) for ids in model.tokens.ids(split.texts, model.config.longest, model.config.ends)
+    ]
+    tokens: list[int] = torch.tensor(sizes).quantile(torch.tensor(QUANTILES)).round().int().tolist()
+    return tokens
 
 
 def measured(
@@ -157,10 +211,10 @@ def measured(
         timed = callable_in(OnePlan(model, plan), model, inputs, ("ids", "mask"), engine)
         runs[str(plan)] = lambda timed=timed, inputs=inputs: timed(*inputs)  # type: ignore[misc]
     times = compare(runs, rounds=10, repeats=3)
+    found = classify_every(model, split.texts, plans)
 
     def one(plan: Plan) -> Candidate[Plan]:
-        found = classify(model, split.texts, plan)
-        error, right = expected_error(found, split.labels), accuracy(found, split.labels)
+        error, right = (of(found[plan], split.labels) for of in (expected_error, accuracy))
         return Candidate(plan, error, times[str(plan)].median_ms, right)
 
     return [one(plan) for plan in plans]
@@ -170,18 +224,23 @@ def save(
     model: TextClassifier,
     folder: Path,
     found: Found[Plan],
+    plans: int,
     n: int,
     tokens: int,
     spent: Spent,
     options: Search,
 ) -> None:
-    """Write the named plans into the model's config, the front into its metrics, and fresh graphs."""
+    """Write the named plans into the model's config, the front into its metrics, and fresh graphs.
+
+    ``plans``: that were tried; ``n``: texts that those of the front were measured on.
+    """
     facts = {
         name: PlanFacts(c.plan, (), c.accuracy, n, model.macs(c.plan, tokens), c.ms, tokens, options.engine)
         for name, c in found.named.items()
     }
     searched: dict[str, Any] = {
         **told(options, options.seed, spent),
+        "tried": plans,
         "texts": options.texts,
         "n": n,
         "tokens": tokens,

@@ -75,14 +75,14 @@ def way(row: Mapping[str, Any]) -> Way:
 
 
 def titled(rows: Rows) -> Rows:
-    """With the interval of how far each is ahead."""
-    return {name: {**row, "interval": _interval(row)} for name, row in rows.items()}
+    """With the interval of how far each is ahead; none of what the others are compared with."""
+    return {
+        n: {**row, "interval": None if way(row) in REFERENCE else interval(row)} for n, row in rows.items()
+    }
 
 
-def _interval(row: Mapping[str, Any]) -> str | None:
-    """ "-0.30 (-0.82 to +0.22)"; None of what the others are compared with."""
-    if way(row) in REFERENCE:
-        return None
+def interval(row: Mapping[str, Any]) -> str:
+    """ "-0.30 (-0.82 to +0.22)": how far a row is ahead, with the 95 % interval."""
     ahead, error = need(row, "ahead"), SURE * need(row, "ahead_std_error")
     return f"{ahead:+.2f} ({ahead - error:+.2f} to {ahead + error:+.2f})"
 

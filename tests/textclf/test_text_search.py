@@ -14,8 +14,18 @@ from tinytext import LAYERS, model, reviews, write_csv
 
 from textclf import TextClassifier
 from textclf.bottleneck import Plan, lengths
+from textclf.evaluate import classify, classify_every
 from textclf.latency import LatencyTable, measure_table
-from textclf.search import Search, decoded, make_objective, space
+from textclf.search import (
+    Search,
+    decoded,
+    enough_for_all,
+    every_plan,
+    make_objective,
+    space,
+    try_all,
+    work,
+)
 from textclf.search import run as search
 from training.curves import at
 from training.front import Candidate, front, sharpness
@@ -31,17 +41,48 @@ def toy(plan: Plan) -> tuple[float, float]:
     return hurt, float(sum(lengths(65, plan)))
 
 
-def every_plan() -> list[Plan]:
+def test_every_plan_is_there_once() -> None:
     found = set()
     for depth in range(DEPTH - SKIP, DEPTH + 1):
         for plan in itertools.product((1, 2, 4), repeat=depth):
             if math.prod(plan) <= SHRINK:
                 found.add(plan)
-    return sorted(found)
+    plans = every_plan(DEPTH, SHRINK, SKIP)
+    assert sorted(plans) == sorted(found)
+    assert {space(DEPTH, SHRINK, SKIP).plan(n) for n in space(DEPTH, SHRINK, SKIP).seeds} <= found
+
+
+def test_plans_together_are_what_they_are_alone() -> None:
+    classifier, (texts, _) = model(), reviews(9, words=30)
+    plans = every_plan(LAYERS, 4, 1)
+    seen: list[int] = []
+    found = classify_every(classifier, texts, plans, size=4, progress=seen.append)
+    assert seen == [4, 4, 1]
+    for plan in plans:
+        assert torch.allclose(found[plan], classify(classifier, texts, plan), atol=1e-5)
+
+
+def test_all_are_tried_where_that_is_no_more_work() -> None:
+    plans = [(1, 1, 1), (1, 1, 2), (1, 1, 4)]
+    assert work(plans, 9, shared=False) == 9 * 6 + 9 + 5 + 3
+    assert work(plans, 9, shared=True) == 9 * 2 + 9 + 5 + 3
+    assert enough_for_all(every_plan(6), 64, 120)
+    assert not enough_for_all(every_plan(6), 64, 10)
+    assert not enough_for_all(every_plan(12), 64, 120)
+
+
+def test_trying_all_measures_as_a_search_does() -> None:
+    line = tuple((n, float(n)) for n in (1, 17, 65))
+    classifier, table = model(), LatencyTable("torch", line, line, {2: line, 4: line})
+    texts, labels = reviews(12)
+    split = TextSplit(texts, torch.tensor([int(label == "good") for label in labels]))
+    objective = make_objective(classifier, split, table)
+    for candidate in try_all(classifier, split, table, [(2, 1, 1), (1, 4, 1, 1)]):
+        assert (candidate.error, candidate.ms) == pytest.approx(objective(candidate.plan), abs=1e-5)
 
 
 def test_finds_the_known_front() -> None:
-    true = front([Candidate(plan, *toy(plan)) for plan in every_plan()])
+    true = front([Candidate(plan, *toy(plan)) for plan in every_plan(DEPTH, SHRINK, SKIP)])
     found = front(tried(toy, space(DEPTH, SHRINK, SKIP), trials=300))
     assert {(c.error, c.ms) for c in found} == {(c.error, c.ms) for c in true}
     assert len(true) > 4
