@@ -60,7 +60,7 @@ class TextAlternatives(ModelAndTexts):
         skip: test texts that earlier evaluations looked at (the sample of that size), left out here.
         test: test texts, at most.
         cuts: tokens that the full length is given of a text.
-        taught: training texts that embeddings and early exits learn from, at most.
+        taught: training texts, and validation texts, that frozen embeddings and early exits learn from, at most.
         backbone: of the embeddings.
         runs: folder of what was computed already.
         output: results; named after the model if left out.
@@ -186,7 +186,7 @@ class EarlyExit:
 
     def __init__(self, model: TextClassifier, data: TextData, taught: int, kept: Kept) -> None:
         self.model, self.kept = model, kept
-        learned, held = subset(data.train, taught), data.validation
+        learned, held = (subset(split, taught) for split in (data.train, data.validation))
         x, labels = self.features(learned.texts), learned.labels.numpy()
         self.heads = [logistic(x[:, depth], labels, 1.0) for depth in range(model.config.layers)]
         probabilities = self.probabilities(held.texts)
@@ -294,17 +294,20 @@ def frozen(backbone: str, longest: int) -> tuple[Embed, float]:
     return embed, (folder / "model.safetensors").stat().st_size / 1e6
 
 
-def static(backbone: str) -> tuple[Embed, float]:
-    """A vector a token, distilled from the backbone by model2vec; a text is their mean.
+def static(backbone: str, folder: Path) -> tuple[Embed, float]:
+    """A vector a token, distilled from the backbone by model2vec into ``folder``; a text is their mean.
 
     Raises:
         ValueError: the package is missing.
     """
     if find_spec("model2vec") is None:
         raise ValueError("static embeddings come with a package: pip install 'model2vec[distill]'")
+    from model2vec import StaticModel
     from model2vec.distill import distill
 
-    found = distill(str(backbone_folder(backbone)))
+    if not folder.exists():
+        distill(str(backbone_folder(backbone))).save_pretrained(folder)
+    found = StaticModel.from_pretrained(folder)
     return found.encode, found.embedding.nbytes / 1e6
 
 
@@ -335,16 +338,21 @@ def ways(model: TextClassifier, data: TextData, options: TextAlternatives, kept:
     """Every way to classify, ours first."""
     longest = model.config.longest
     found = {**plans(model), **cut(model, options.cuts)}
-    early = EarlyExit(model, data, options.taught // 4, kept)
+    early = EarlyExit(model, data, options.taught, kept)
     weights = plan_size(model, "full", "onnx")
     found[Way("other", "full, left early", "onnx")] = Made(early.predict, weights, early.answer)
     say(f"training linear models on {len(data.train):,} texts")
     for name, linear in linear_models(data).items():
         found[Way("other", name)] = Made(_predictor(linear.predict), linear.megabytes)
-    few = replace(data, train=subset(data.train, options.taught))
+    splits = {name: subset(getattr(data, name), options.taught) for name in ("train", "validation")}
+    few = replace(data, **splits)
     for name, (embed, size), texts in (
         ("frozen embeddings", frozen(options.backbone, longest), few),
-        ("static embeddings", static(options.backbone), data),
+        (
+            "static embeddings",
+            static(options.backbone, options.runs / f"static-{Path(options.backbone).name}"),
+            data,
+        ),
     ):
         found[Way("other", name)] = Made(probe(texts, embed, name, kept), size)
     return found

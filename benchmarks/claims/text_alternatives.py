@@ -105,7 +105,6 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         **_numbers(rows),
         "seen": results["skipped"] or None,
         "cut_to": " ".join(map(str, results["cuts"])),
-        "exits": results["taught"] // 4,
     }
     series = (PLANS, INT8, CUT, OTHERS)
     return [describe("text_alternatives", name, results, numbers, (rows, COLUMNS), plots, series)]
