@@ -40,6 +40,7 @@ class TrainingTime:
             of as many parameters, and its dense twin.
         epochs: of the first network.
         examples: training images, the first of them; all if left out.
+        test: test images, the first of them; all if left out.
         seeds: runs of each.
         terms: terms of use of the data, for the model cards.
         runs: folder of the trained models.
@@ -50,6 +51,7 @@ class TrainingTime:
     networks: tuple[str, ...] = NETWORKS
     epochs: tuple[int, ...] = EPOCHS
     examples: int | None = None
+    test: int | None = None
     seeds: int = 1
     terms: str | None = None
     runs: Path = Path("runs")
@@ -57,21 +59,19 @@ class TrainingTime:
 
 
 def fewer(options: TrainingTime) -> TrainingTime:
-    """The same with a file of its first training images, and all test images, for data."""
-    if options.examples is None:
+    """The same with a file of its first training and test images for data."""
+    if options.examples is None and options.test is None:
         return options
-    path = options.runs / f"{short_name(options.data)}-{options.examples}.npz"
+    counts = "-".join(str(n) for n in (options.examples, options.test) if n)
+    path = options.runs / f"{short_name(options.data)}-{counts}.npz"
     if not path.exists():
         found = load_images(options.data, validation=0.1)
-        count = options.examples - options.examples // 10
-        parts = (
-            (found.train, count),
-            (found.validation, options.examples - count),
-            (found.test, len(found.test)),
-        )
+        total = options.examples or len(found.train) + len(found.validation)
+        test = min(len(found.test), options.test or len(found.test))
+        parts = (found.train, total - total // 10), (found.validation, total // 10), (found.test, test)
         images = torch.cat([part.images[:n] for part, n in parts]).permute(0, 2, 3, 1)
         labels = torch.cat([part.labels[:n] for part, n in parts if part.labels is not None])
-        split = np.repeat([0, 1], [options.examples, len(found.test)]).astype(np.uint8)
+        split = np.repeat([0, 1], [len(labels) - test, test]).astype(np.uint8)
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(
             path, images=images.numpy(), labels=labels.numpy(), split=split, classes=np.array(found.classes)
@@ -142,6 +142,7 @@ def run(options: TrainingTime) -> None:
         "data": name,
         "n": len(load_images(asked.data).test),
         "examples": options.examples,
+        "test": options.test,
         "networks": list(options.networks),
         "epochs": list(options.epochs),
         "seeds": options.seeds,

@@ -43,6 +43,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "over_narrow": over[narrow],
         "over_dense": over[dense],
         "few": results["examples"],
+        "few_test": results["test"],
         "one_seed": results["seeds"] == 1,
         "pictures": data_title(results["data"]),
         "other_networks": shlex.join(results["networks"]) if tuple(results["networks"]) != NETWORKS else None,

@@ -55,6 +55,7 @@ def test_the_claim_says_who_is_ahead(
         "data": "fashion",
         "n": 10_000,
         "examples": 6000,
+        "test": None,
         "networks": [TIED, NARROW, DENSE],
         "epochs": [2, 20],
     }
@@ -66,11 +67,11 @@ def test_the_claim_says_who_is_ahead(
     assert claim.command.endswith("--data fashion --epochs 2 20 --examples 6000")
 
 
-def test_fewer_examples_leave_the_test_images_alone(tmp_path: Path) -> None:
+def test_fewer_examples_are_the_first(tmp_path: Path) -> None:
     labels = np.tile(np.arange(2, dtype=np.uint8), 100)
     images = np.random.default_rng(0).integers(0, 256, (200, 8, 8), np.uint8)
     np.savez(tmp_path / "dots.npz", images=images, labels=labels, split=np.arange(200) >= 150)
-    some = fewer(TrainingTime(str(tmp_path / "dots.npz"), examples=40, runs=tmp_path / "runs"))
+    some = fewer(TrainingTime(str(tmp_path / "dots.npz"), examples=40, test=30, runs=tmp_path / "runs"))
     found = load_images(some.data)
     assert len(found.train) + len(found.validation) == 40
-    assert (found.test.images == load_images(str(tmp_path / "dots.npz")).test.images).all()
+    assert (found.test.images == load_images(str(tmp_path / "dots.npz")).test.images[:30]).all()
