@@ -1,4 +1,4 @@
-"""Pictures to classify: our own scenes, drawn by code, free to redistribute with it. The last is out of scope."""
+"""Pictures to classify: photos in the public domain, and our own scenes, drawn by code. The last is out of scope."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -44,6 +46,7 @@ LEAVES = ((0, 100, "#6f9447", "#35522a"),)
 ROOM = ((0, 100, "#b7a58d", "#7a6751"),)
 BRANCHES = ((0, 100, "#b9cfae", "#7fa079"),)
 
+TEXT = "page of text"
 PHOTOS: dict[str, Scene] = {
     "ship": Scene(SEA, [
         ("#e9eef2", "poly", [(30, 33), (66, 33), (69, 52), (28, 52)]),
@@ -128,7 +131,7 @@ PHOTOS: dict[str, Scene] = {
         ("#2f5a1d", "line", [(26, 58), (38, 63), (50, 64.5), (62, 63), (74, 58)]),
         *[("#3f7a26", "oval", [(x, y), (x + 5, y + 4)]) for x, y in ((36, 47), (58, 46), (47, 42), (24, 68), (72, 70))],
     ]),
-    "page of text": Scene(((0, 100, "#fdfcf8", "#f6f4ec"),), [
+    TEXT: Scene(((0, 100, "#fdfcf8", "#f6f4ec"),), [
         *[("#2b2b30", "line", [(x, y), (x + w, y)]) for y in range(9, 96, 7) for x, w in
           (((8, 11), (22, 18), (43, 9), (55, 22), (80, 11)) if y % 2 else ((8, 19), (30, 10), (43, 24), (70, 20)))],
     ], blur=0.3),
@@ -138,16 +141,25 @@ BLACK = ((0, 100, "#000000", "#000000"),)
 CLOCK = "clock"
 
 
-def names(clothes: bool) -> list[str]:
-    """What the examples show, in order."""
-    return [*WORN, CLOCK] if clothes else list(PHOTOS)
+Kind = Literal["photos", "drawn", "worn"]
+TAKEN = ("t-shirt", "jeans", "hoodie", "shoes", "boots", "denim-skirt", "cap")  # see photos/LICENSE.md
+FOLDER = Path(__file__).parent / "photos"
+
+
+def names(kind: Kind) -> list[str]:
+    """What the examples of a kind show, in order."""
+    if kind == "photos":
+        return [*(name.replace("-", " ") for name in TAKEN), TEXT]
+    return [*WORN, CLOCK] if kind == "worn" else list(PHOTOS)
 
 
 @functools.cache
-def example(clothes: bool, index: int) -> Image.Image:
-    """An example, ``SIDE`` pixels a side; grey on black for those who know clothes."""
-    name = names(clothes)[index]
-    if clothes:
+def example(kind: Kind, index: int) -> Image.Image:
+    """An example: a photo, or a drawing of ``SIDE`` pixels a side, grey on black for those who know clothes in grey."""
+    if kind == "photos" and index < len(TAKEN):
+        return Image.open(FOLDER / f"{TAKEN[index]}.jpg").convert("RGB")
+    name = names(kind)[index]
+    if kind == "worn":
         shapes = (
             _clock() if name == CLOCK else [(_grey(grey), "poly", points) for grey, points in CLOTHES[name]]
         )

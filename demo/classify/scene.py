@@ -17,10 +17,13 @@ from demo.models.outside import as_arguments
 from demo.models.registry import Classifier, Net
 from demo.pictures import smaller
 from demo.types import Values
-from demo.uploads.values import UploadError, read_integer
+from demo.uploads.values import UploadError, read_integer, read_number
 from demo.words import percent
 
 TOP = 5
+MIDDLE = 0.5
+PHOTOS_FROM = 64  # pixels a side that a network sees
+UNSURE = 0.4  # of the likeliest class: less is said with a doubt
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,22 @@ class Answer:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a visitor looks at; ``start`` says where the picture came from: upload or example-NUMBER."""
+    """What a visitor looks at.
+
+    Args:
+        start: where the picture came from: upload or example-NUMBER.
+        picture: as it came, made smaller where it was large.
+        image: as the networks see it, (1, C, S, S).
+        answers: the compact network's, and its twin's where there is one.
+        at: where along its longer side the picture is cut to a square, 0 at its start to 1 at its end.
+    """
 
     model: str
     start: str
     picture: Image.Image
-    image: Tensor  # (1, C, S, S): as the networks see it
-    answers: tuple[Answer, ...]  # the compact network's, and its twin's where there is one
+    image: Tensor
+    answers: tuple[Answer, ...]
+    at: float = MIDDLE
 
     @property
     def in_scope(self) -> bool:
@@ -66,11 +78,29 @@ class Verdict:
 # ---- where a verdict comes from ----
 
 
-def look_at(loaded: Classifier, picture: Image.Image, start: str = "upload") -> Verdict:
+def look_at(loaded: Classifier, picture: Image.Image, start: str = "upload", at: float = MIDDLE) -> Verdict:
     """Ask the networks about a picture."""
-    image = loaded.compact.model.prepare([picture])
+    image = loaded.compact.model.prepare([cut(picture, at)])
     picture = smaller(picture)
-    return Verdict(loaded.name, start, picture, image, tuple(answer(net, image) for net in loaded.nets))
+    return Verdict(loaded.name, start, picture, image, tuple(answer(net, image) for net in loaded.nets), at)
+
+
+def cut(picture: Image.Image, at: float) -> Image.Image:
+    """The square at a place along a picture's longer side; the whole where the networks would cut its middle anyway."""
+    return picture if at == MIDDLE else picture.crop(square(picture, at))
+
+
+def square(picture: Image.Image, at: float) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of :func:`cut`'s square."""
+    width, height = picture.size
+    side = min(width, height)
+    left, top = round((width - side) * at), round((height - side) * at)
+    return left, top, left + side, top + side
+
+
+def moved(seen: Verdict, loaded: Classifier, at: float) -> Verdict:
+    """The same picture, cut elsewhere."""
+    return look_at(loaded, seen.picture, seen.start, at)
 
 
 def answer(net: Net, image: Tensor) -> Answer:
@@ -80,9 +110,9 @@ def answer(net: Net, image: Tensor) -> Answer:
     return Answer(net.model.classes, tuple(logits.softmax(1)[0].tolist()), float(energy(logits)), scope)
 
 
-def from_example(loaded: Classifier, index: int) -> Verdict:
+def from_example(loaded: Classifier, index: int, at: float = MIDDLE) -> Verdict:
     """One of our pictures that suits the model."""
-    return look_at(loaded, examples.example(wears_clothes(loaded), index), f"example-{index + 1}")
+    return look_at(loaded, examples.example(example_kind(loaded), index), f"example-{index + 1}", at)
 
 
 def opening(loaded: Classifier) -> Verdict:
@@ -91,29 +121,35 @@ def opening(loaded: Classifier) -> Verdict:
 
 
 def with_model(scene: Verdict, loaded: Classifier) -> Verdict:
-    """An upload seen by other networks; one of their own examples otherwise."""
-    return look_at(loaded, scene.picture) if scene.start == "upload" else opening(loaded)
+    """An upload seen by other networks, and an example that is one of theirs too; else one of their own."""
+    kind, place = example_kind(loaded), scene.start.removeprefix("example-")
+    if scene.start == "upload" or (
+        int(place) <= len(examples.names(kind)) and examples.example(kind, int(place) - 1) is scene.picture
+    ):
+        return look_at(loaded, scene.picture, scene.start, scene.at)
+    return opening(loaded)
 
 
-def wears_clothes(loaded: Classifier) -> bool:
-    """Whether the networks know clothes in grey rather than photographs."""
-    return loaded.compact.model.config.channels == 1
+def example_kind(loaded: Classifier) -> examples.Kind:
+    """What suits networks for grey pictures, for pictures of few pixels, and for photos."""
+    config = loaded.compact.model.config
+    return "worn" if config.channels == 1 else "photos" if config.size >= PHOTOS_FROM else "drawn"
 
 
 # ---- in words ----
 
 
 def words(verdict: Verdict) -> str:
-    """Who says what, and whether they agree; no certainty about a picture out of scope."""
-    said = [a.top(1)[0] for a in verdict.answers]
-    name, sure = said[0]
+    """Who says what, and whether they agree; no certainty about a picture out of scope, or where none is likely."""
+    said = [a.top(2) for a in verdict.answers]
+    (name, sure), second = said[0][0], said[0][1]
+    if len(said) == 1 and not verdict.in_scope:
+        return f"If it had to choose: {name}."
     if len(said) == 1:
-        return (
-            f"The network says {name}, {percent(sure)}."
-            if verdict.in_scope
-            else f"If it had to choose: {name}."
-        )
-    other, as_sure = said[1]
+        if sure < UNSURE:
+            return f"It is not sure: perhaps {name} ({percent(sure)}), or {second[0]} ({percent(second[1])})."
+        return f"The network says {name}, {percent(sure)}."
+    other, as_sure = said[1][0]
     if name == other:
         return f"Both say {name}." if verdict.in_scope else f"If they had to choose, both would say {name}."
     if not verdict.in_scope:
@@ -127,9 +163,9 @@ def words(verdict: Verdict) -> str:
 # ---- time ----
 
 
-def milliseconds(nets: Sequence[Net], image: Tensor) -> list[float]:
-    """Median time of one picture on one thread, the networks taking turns."""
-    times = timing.milliseconds({net.name: partial(net.model.logits, image) for net in nets})
+def rounds(nets: Sequence[Net], image: Tensor) -> list[timing.Rounds]:
+    """Milliseconds of one picture on one thread, round by round, the networks taking turns."""
+    times = timing.rounds({net.name: partial(net.model.logits, image) for net in nets})
     return [times[net.name] for net in nets]
 
 
@@ -139,7 +175,10 @@ def milliseconds(nets: Sequence[Net], image: Tensor) -> list[float]:
 def as_query(verdict: Verdict) -> str:
     """The URL query of the picture; of an upload the model only."""
     query = {"tab": "classify", "model": verdict.model}
-    return urlencode(query if verdict.start == "upload" else query | {"start": verdict.start})
+    if verdict.start != "upload":
+        query |= {"start": verdict.start}
+        query |= {"at": f"{verdict.at:g}"} if verdict.at != MIDDLE else {}
+    return urlencode(query)
 
 
 def from_query(query: Mapping[str, str], loaded: Classifier) -> Verdict:
@@ -147,10 +186,14 @@ def from_query(query: Mapping[str, str], loaded: Classifier) -> Verdict:
     start = query.get("start", "example-1")
     if not start.startswith("example-"):
         raise UploadError("The link does not say what to start from: start is example-1, example-2, ...")
-    count = len(examples.names(wears_clothes(loaded)))
-    return from_example(
-        loaded, read_integer(start.removeprefix("example-"), "The example in the link", 1, count) - 1
-    )
+    count = len(examples.names(example_kind(loaded)))
+    index = read_integer(start.removeprefix("example-"), "The example in the link", 1, count)
+    return from_example(loaded, index - 1, read_place(query.get("at", MIDDLE)))
+
+
+def read_place(value: object) -> float:
+    """Where a picture is cut, to as many digits as a link carries."""
+    return round(read_number(value, "The place of the cut", 0, 1), 3)
 
 
 def as_json(model: str, answer: Answer) -> Values:
@@ -166,13 +209,18 @@ def as_json(model: str, answer: Answer) -> Values:
 def as_python(verdict: Verdict) -> str:
     """A program that asks the same."""
     expected = ", ".join(f"{name} {p:.2f}" for name, p in verdict.answers[0].top(3))
+    moved_to = (
+        f"picture = picture.crop({square(verdict.picture, verdict.at)})  # the square that is chosen on the page\n"
+        if verdict.at != MIDDLE
+        else ""
+    )
     return f"""from PIL import Image
 from classifiers import CompactCNN
 from classifiers.model import energy
 
 model = CompactCNN.from_pretrained({as_arguments(verdict.model)})
 picture = Image.open("picture.png")  # any size and mode
-
+{moved_to}
 # (1, {len(verdict.answers[0].classes)}) probabilities; for the picture shown: {expected}, ...
 probabilities = model.predict([picture])[0]
 best = model.classes[probabilities.argmax()]

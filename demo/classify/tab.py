@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 from gradio.events import Dependency
 
-from demo.classify import examples, views
+from demo.classify import examples, photos, views
 from demo.classify import scene as scenes
 from demo.classify.scene import Verdict
 from demo.models.registry import Classifier, Models
@@ -14,15 +14,24 @@ from demo.types import Asked, Options, Outputs, Values
 from demo.uploads.pictures import LIMITS, read_data_url
 from demo.uploads.values import UploadError, read_integer
 
-LABELS = {"cnn-cifar10": "Animals and vehicles", "cnn-fashion": "Clothes"}
-FIRST = "cnn-cifar10"
+LABELS = {
+    "cnn-imagenet": "Anything (1,000 things)",
+    "cnn-clothing": "Clothes in photos",
+    "cnn-cifar10": "Animals and vehicles",
+    "cnn-fashion": "Clothes, grey",
+}
+FIRST = "cnn-imagenet"
 NO_MODEL = (
     "There is no usable classifier in weights/ yet: `python -m classifiers.train --data cifar10` makes one."
 )
 
 LEAD = (
-    "Show it a picture. Two networks look: one whose kernels **share their weights** across channels, and its "
-    "**dense twin**, whose kernels do not."
+    "Show it a picture, and it says what is in it and where it looked. Models with a **dense twin** show two networks "
+    "side by side: one whose kernels **share their weights** across channels, and one whose kernels do not."
+)
+MANY = (
+    f"### Many photos at once\nUp to {photos.MOST:,} of them, one after the other. They come back as a table (CSV) "
+    "with a label and a probability for each; none is kept here."
 )
 
 
@@ -31,7 +40,7 @@ class Classify(ModelTab[Verdict, Classifier]):
 
     name, labels, first, no_model = "classify", LABELS, FIRST, NO_MODEL
     scenes = scenes
-    answers = 9  # six shown, three about the model
+    answers = 11  # seven shown, four about the model
 
     def names(self) -> list[str]:
         return self.models.classifiers()
@@ -49,34 +58,44 @@ class Classify(ModelTab[Verdict, Classifier]):
 
     def example(self, seen: Verdict, event: gr.EventData) -> Outputs:
         loaded = self._loaded(seen)
-        count = len(examples.names(scenes.wears_clothes(loaded)))
+        count = len(examples.names(scenes.example_kind(loaded)))
         return self.show(
             scenes.from_example(loaded, read_integer(field(event, "index"), "The example", 0, count - 1))
         )
+
+    def cut(self, seen: Verdict, event: gr.EventData) -> Outputs:
+        """The square that the network sees was moved."""
+        return self.show(scenes.moved(seen, self._loaded(seen), scenes.read_place(field(event, "at"))))
+
+    def look(self, seen: Verdict | None) -> Values:
+        """Where the networks looked, after the answer is on screen."""
+        return gr.skip() if seen is None else views.looked(seen, self._loaded(seen))
 
     def measure(self, seen: Verdict | None) -> Values:
         """How long both take, after the answer is on screen."""
         if seen is None:
             return gr.skip()
         loaded = self._loaded(seen)
-        return views.costs(loaded, scenes.milliseconds(loaded.nets, seen.image))
+        return views.costs(loaded, scenes.rounds(loaded.nets, seen.image))
 
     # ---- what they show ----
 
     def show(self, scene: Verdict, steered: bool = False) -> Outputs:
-        """Verdict, photo, answers, costs, keep and snippet."""
+        """Verdict, photo, answers, where they looked, costs, keep and snippet."""
         loaded = self._loaded(scene)
         return [
             scene,
             views.photo(scene, loaded),
             views.answers(scene, loaded),
+            gr.skip(),  # follows
             views.costs(loaded, None),
             views.keep(scene),
             scenes.as_python(scene),
         ]
 
     def about(self, loaded: Classifier) -> Outputs:
-        return [views.kernel_layers(loaded), views.parts(loaded), views.front(loaded)]
+        about = [views.kernel_layers(loaded), views.parts(loaded), views.front(loaded)]
+        return [*about, photos.about(loaded)]
 
     def nothing(self) -> Outputs:
         skipped = super().nothing()
@@ -90,31 +109,46 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     def draw_kernels(asked: Asked) -> Values:
         return views.draw_layer(models.classifier(str(asked["model"])), str(asked["layer"]))
 
+    def classify_photo(asked: Asked) -> Values:
+        return photos.classify(models.classifier(str(asked["model"])), read_data_url(asked["url"]))
+
+    def sum_up(asked: Asked) -> Values:
+        return photos.sum_up(asked["rows"], asked["seconds"])
+
+    one = directly(classify_photo)
+
     seen = gr.State(None, time_to_live=6 * 3600)
     with gr.Row(elem_classes="intro"):
         gr.Markdown(LEAD, elem_classes="lead")
         picker = gr.Dropdown([], label="Model", scale=0, min_width=180, elem_id="classify-model")
     with gr.Row(elem_classes="stage", equal_height=False):
-        photo = component(tab.name, "photo", "file", "picture", "examples", "photo", scale=0, min_width=280)
+        scripts = ("file", "picture", "examples", "photo")
+        photo = component(tab.name, "photo", *scripts, scale=0, min_width=280, server_functions=[one])
         with gr.Column(elem_classes="findings", min_width=300):
             answers = component(tab.name, "answers")
             costs = component(tab.name, "costs")
+            looked = component(tab.name, "looked")
+    with gr.Column(elem_id="classify-panel-many"):
+        gr.Markdown(MANY)
+        scripts = ("rows", "file", "picture", "photos")
+        many = component(tab.name, "photos", *scripts, server_functions=[one, directly(sum_up)])
     kernels = component(tab.name, "kernels", server_functions=[directly(draw_kernels)])
     parts = component(tab.name, "parts", "points", "parts")
     front = component(tab.name, "front", "points", "plot", "front")
     keep, snippet = keep_panel(tab.name)
 
-    shown = [seen, photo, answers, costs, keep, snippet]
-    all_of_it = [picker, *shown, kernels, parts, front]
+    shown = [seen, photo, answers, looked, costs, keep, snippet]
+    all_of_it = [picker, *shown, kernels, parts, front, many]
     listen, after = listening(tab.name)
 
     def explain(event: Dependency) -> None:
-        """Times follow on their own, so that the answer itself is on screen at once."""
-        event.then(kindly(tab.measure), seen, costs, **after)
+        """Where they looked and the times follow on their own, so that the answer itself is on screen at once."""
+        event.then(kindly(tab.look), seen, looked, **after).then(kindly(tab.measure), seen, costs, **after)
 
     explain(page.load(tab.enter_by_link, None, all_of_it, **listen))
     explain(opened.select(tab.enter, seen, all_of_it, **listen))
     explain(picker.input(tab.pick, [seen, picker], all_of_it, **listen))
     newest: Options = {"trigger_mode": "always_last", **listen}
-    for event, handler in ((photo.upload, tab.upload), (photo.example, tab.example)):
+    events = (photo.upload, tab.upload), (photo.example, tab.example), (photo.cut, tab.cut)
+    for event, handler in events:
         explain(event(kindly(handler), seen, shown, **newest))

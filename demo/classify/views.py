@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from classifiers.anatomy import Layer, kernels, shared_kernels, tied_layers
+from classifiers.anatomy import Layer, class_activation, kernels, shared_kernels, tied_layers
 from demo.classify import examples
 from demo.classify import scene as scenes
 from demo.classify.scene import Verdict
 from demo.classify.treemap import treemap
-from demo.costs import plain_row, row
+from demo.costs import plain_row, row, timed_row
 from demo.models.registry import Classifier, Net
 from demo.pictures import data_url, png
-from demo.timing import RUNS
+from demo.timing import Rounds
 from demo.types import Values
 from demo.uploads.values import UploadError
 from demo.words import percent
-from training.pictures import Preparation, prepare
+from training.pictures import Preparation, as_rgb, prepare
 
-SHOWN = 608  # pixels of a picture on the page
+SHOWN = 608  # pixels of a picture on the page, at most
+THUMBNAIL = 160  # and of an example
 SIDE = 8  # filters and channels of a kernel that are drawn
 SHARED, COLUMNS = 128, 16  # kernels drawn at most, and in a row
 MAP = (100.0, 62.0)  # of a treemap
 # Diverging, and told apart by the colour-blind: blue, white, orange.
 NEGATIVE, ZERO, POSITIVE = (29, 94, 170), (246, 246, 244), (194, 87, 12)
+LOOKED = 3  # classes that one may ask for where they were seen
 CELL, GAP = 8, 5  # pixels of a weight, and between kernels
 
 TIES = {
@@ -49,24 +51,38 @@ TIES = {
 
 
 def photo(seen: Verdict, loaded: Classifier) -> Values:
-    """The picture as it came, cut as the networks cut it, and the examples."""
-    clothes = scenes.wears_clothes(loaded)
+    """The picture as it came, where the networks cut it, and the examples."""
+    kind, config = scenes.example_kind(loaded), loaded.compact.model.config
+    width, height = seen.picture.size
     return {
-        "picture": shown(seen.picture, loaded.compact.model.config.prepared),
+        "picture": shown(seen.picture),
+        "wide": width,
+        "high": height,
+        "at": seen.at if config.fit == "crop" and width != height else None,
+        "side": config.size,
+        "model": loaded.name,
         "examples": [
-            {"name": name, "url": shown(examples.example(clothes, i))}
-            for i, name in enumerate(examples.names(clothes))
+            {"name": name, "url": _thumbnail(kind, i)} for i, name in enumerate(examples.names(kind))
         ],
     }
 
 
-def shown(picture: Image.Image, how: Preparation = Preparation()) -> str:  # noqa: B008 (frozen)
-    """A picture cut as ``how`` cuts it, as a data URL; a small one without loss, so that its pixels stay pixels."""
-    side = min(min(picture.size) if how.fit == "crop" else max(picture.size), SHOWN)
-    square = Image.fromarray(prepare(picture, replace(how, size=side, channels=3)))
-    file, small = io.BytesIO(), side < examples.SIDE
-    square.save(file, "PNG") if small else square.save(file, "JPEG", quality=88)
+def shown(picture: Image.Image) -> str:
+    """A picture as a data URL, made smaller where it is large; a small one without loss: its pixels stay pixels."""
+    if max(picture.size) > SHOWN:
+        picture = picture.copy()
+        picture.thumbnail((SHOWN, SHOWN))
+    file, small = io.BytesIO(), max(picture.size) < examples.SIDE
+    rgb = as_rgb(picture)
+    rgb.save(file, "PNG") if small else rgb.save(file, "JPEG", quality=88)
     return data_url(file.getvalue(), "image/png" if small else "image/jpeg")
+
+
+@functools.cache
+def _thumbnail(kind: examples.Kind, index: int) -> str:
+    """The middle of an example."""
+    side = min((picture := examples.example(kind, index)).size)
+    return shown(Image.fromarray(prepare(picture, Preparation(min(side, THUMBNAIL), 3))))
 
 
 def answers(seen: Verdict, loaded: Classifier) -> Values:
@@ -75,7 +91,7 @@ def answers(seen: Verdict, loaded: Classifier) -> Values:
     return {
         "words": scenes.words(seen),
         "in_scope": seen.in_scope,
-        "sees": png(seen.image[0]),
+        "sees": _seen(seen),
         "size": f"{size} x {size} pixels",
         "nets": [
             {
@@ -88,21 +104,56 @@ def answers(seen: Verdict, loaded: Classifier) -> Values:
     }
 
 
+def _seen(seen: Verdict) -> str:
+    """What the networks see."""
+    if seen.image.shape[-1] < examples.SIDE:
+        return png(seen.image[0])
+    pixels = (seen.image[0] * 255).round().byte().permute(1, 2, 0)
+    return shown(Image.fromarray(pixels.expand(-1, -1, 3).numpy()))
+
+
 def _title(net: Net, loaded: Classifier) -> str:
     if loaded.dense is None:
         return "The network"
     return "Compact" if net is loaded.compact else "Dense twin"
 
 
-def costs(loaded: Classifier, times: Sequence[float] | None) -> Values:
+def looked(seen: Verdict, loaded: Classifier) -> Values:
+    """Where each network looked for the classes that it finds likeliest; nothing where its kind does not tell."""
+    nets: list[Values] = []
+    for net, said in zip(loaded.nets, seen.answers, strict=True):
+        found = class_activation(net.model, seen.image)
+        if found is None:
+            continue
+        # Of a class against the mean of all, since a softmax does not see what all have in common.
+        against = found[0] - found[0].mean(0)
+        best = [(net.model.classes.index(name), name, p) for name, p in said.top(LOOKED)]
+        nets.append(
+            {
+                "title": _title(net, loaded),
+                "classes": [
+                    {"name": name, "words": percent(p), "heat": _heat(against[index])}
+                    for index, name, p in best
+                ],
+            }
+        )
+    return {"sees": _seen(seen), "nets": nets}
+
+
+def _heat(evidence: Tensor) -> list[list[float]]:
+    """Evidence (h, w) for a class as shares of the strongest, nothing where it speaks against it."""
+    shares = evidence.clamp_min(0) / evidence.max().clamp_min(1e-9)
+    return [[round(share, 3) for share in row] for row in shares.tolist()]
+
+
+def costs(loaded: Classifier, times: Sequence[Rounds] | None) -> Values:
     """What an answer takes: time, where it has been measured, work, memory; and how often the answer is right."""
     nets = loaded.nets
-    engines = " and ".join(dict.fromkeys(net.model.engine for net in nets))
-    timed = "Time on this machine", f"median of {RUNS}, one thread, {engines}"
+    engines = list(dict.fromkeys(net.engine for net in nets))
+    said = engines[0] if len(engines) == 1 else ", ".join(f"{_title(n, loaded)}: {n.engine}" for n in nets)
+    timed = "Time on this machine", f"median, one thread, {said}"
     rows = [
-        row(*timed, times, "{:.2f} ms".format, "faster", "slower")
-        if times
-        else plain_row(*timed, ["measuring …"] * len(nets)),
+        timed_row(*timed, times) if times else plain_row(*timed, ["measuring …"] * len(nets)),
         row("Parameters", "", [net.parameters for net in nets], "{:,}".format),
         row("Multiply-accumulates", "one picture", [net.macs for net in nets], lambda n: f"{n / 1e6:.1f} M"),
         row(

@@ -59,6 +59,11 @@ class Net:
     layers: tuple[Layer, ...]
     test: Facts  # of its metrics; empty where it was never evaluated
 
+    @property
+    def engine(self) -> str:
+        """What its answers run on, and in which precision: chosen by measuring when it was exported."""
+        return f"{self.model.engine}, {self.model.precision}"
+
 
 @dataclass(frozen=True, eq=False)
 class Classifier:

@@ -23,14 +23,13 @@ from textclf.bottleneck import Plan
 from textclf.tokens import Piece, batch
 
 IN_LINK = 600  # characters of a text that a link may hold
-RUNS = 5  # of every plan when time is measured
 SHORT = 128  # tokens up to which every plan is traced ahead of the visitor's choice
 
 
 class Cost(NamedTuple):
-    """Of this text at one plan, measured on this machine."""
+    """Of this text at one plan: milliseconds on this machine, round by round, and multiply-accumulates."""
 
-    milliseconds: float
+    rounds: timing.Rounds
     macs: int
 
 
@@ -156,7 +155,7 @@ def measured(findings: Findings, scene: Reading, loaded: Reader) -> Findings:
     if scene.piece is None or findings.costs:
         return findings
     calls = {stop.name: as_call(loaded, stop, scene.piece) for stop in loaded.stops}
-    times = timing.milliseconds(calls, RUNS)
+    times = timing.rounds(calls)
     macs = {stop.name: loaded.macs(stop, scene.tokens) for stop in loaded.stops}
     return replace(findings, costs={name: Cost(times[name], macs[name]) for name in calls})
 

@@ -168,7 +168,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
         upload = gr.UploadButton(
             "Upload a table", file_types=[*READERS, ".gz"], size="md", scale=0, elem_id="text-upload"
         )
-        table = component(tab.name, "table")
+        table = component(tab.name, "table", "rows", "table")
     keep, snippet = keep_panel(tab.name)
 
     shown = [seen, passage, plans, answers, costs, flow, front, keep, snippet]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from demo.costs import plain_row, row
+from demo.costs import plain_row, row, timed_row
 from demo.models.reader import ENGINES, Reader, Stop
 from demo.pictures import data_url
 from demo.text import examples
 from demo.text import scene as scenes
-from demo.text.scene import RUNS, Cost, Reading
+from demo.text.scene import Cost, Reading
 from demo.types import Values
 from demo.words import listed, percent
 from textclf import Trace
@@ -111,13 +111,13 @@ def costs(scene: Reading, loaded: Reader, known: Mapping[str, Cost]) -> Values |
     if scene.piece is None:
         return None
     stops = _compared(scene, loaded)
-    timed = "Time on this machine", f"this text, median of {RUNS}, one thread, {ENGINES[loaded.engine]}"
+    timed = "Time on this machine", f"this text, median, one thread, {ENGINES[loaded.engine]}"
     works = "Multiply-accumulates", "this text"
     if known:
         costs = [known[stop.name] for stop in stops]
         rows = [
-            row(*timed, [c.milliseconds for c in costs], "{:.2f} ms".format, "faster", "slower"),
-            row(*works, [c.macs for c in costs], lambda n: f"{n / 1e6:,.0f} M"),
+            timed_row(*timed, [cost.rounds for cost in costs]),
+            row(*works, [cost.macs for cost in costs], lambda n: f"{n / 1e6:,.0f} M"),
         ]
     else:
         rows = [plain_row(*timed, ["measuring …"] * len(stops)), plain_row(*works, ["…"] * len(stops))]

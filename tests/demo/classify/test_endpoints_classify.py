@@ -20,7 +20,7 @@ def client(server: str) -> Client:
 @pytest.fixture(scope="module")
 def ship(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pictures") / "ship.png"
-    photos.example(False, 0).save(path)
+    photos.example("drawn", 0).save(path)
     return path
 
 

@@ -53,8 +53,11 @@ def test_opens_with_two_answers_and_looks_at_an_upload(
     Image.effect_noise((300, 200), 90).convert("RGB").save(tmp_path / "photo.jpg")
     before = source(page, SEES)
     page.locator(".photo input[type=file]").set_input_files(tmp_path / "photo.jpg")
-    changed(page, SEES, before)
+    before = changed(page, SEES, before)
     assert source(page, PHOTO).startswith("data:image/jpeg")
+    page.locator(".photo .cut").focus()
+    page.keyboard.press("End")  # the square moves along the photo
+    changed(page, SEES, before)
     page.wait_for_function("!document.querySelector('#classify-keep .link input').value.includes('start=')")
 
 
@@ -131,7 +134,7 @@ def test_refused_files_keep_what_is_shown(visit: Visit, tmp_path: Path) -> None:
     text, dot, half = tmp_path / "text.png", tmp_path / "dot.png", tmp_path / "half.png"
     text.write_text("this is not a picture")
     Image.new("L", (1, 1)).save(dot)
-    photos.example(False, 0).save(half)
+    photos.example("drawn", 0).save(half)
     half.write_bytes(half.read_bytes()[:2000])
     huge = tmp_path / "huge.png"
     Image.new("1", (10_000, 10_000)).save(huge)
@@ -141,10 +144,27 @@ def test_refused_files_keep_what_is_shown(visit: Visit, tmp_path: Path) -> None:
     assert (source(page, SEES), source(page, PHOTO), page.locator(".words").inner_text()) == shown
 
 
+def test_several_photos_become_a_table_and_where_it_looked_is_shown(visit: Visit, tmp_path: Path) -> None:
+    page = look(visit)
+    expect(page.locator(".looked canvas")).to_have_count(2)
+    for i in range(3):
+        photos.example("drawn", i).save(tmp_path / f"{i}.png")
+    (tmp_path / "x.png").write_text("no picture")
+    page.locator(".photo input[type=file]").set_input_files(sorted(tmp_path.glob("*.png")))
+    expect(page.locator(".photos .doing")).to_have_text(re.compile(r"^4 photos in "))
+    expect(page.locator(".photos tbody tr")).to_have_count(3)
+    with page.expect_download() as download:
+        page.locator(".photos a").click()
+    rows = download.value.path().read_text().splitlines()
+    assert rows[0] == "file,label,probability"
+    assert [row.split(",")[0] for row in rows[1:]] == ["0.png", "1.png", "2.png", "x.png"]
+
+
 def test_webcam_and_paste(visit: Visit) -> None:
     page = look(visit, script=CAMERA)
     before = source(page, SEES)
     page.get_by_role("button", name="Webcam").click()
+    expect(page.locator(".photo .pace")).to_have_text(re.compile(r"^Live: \d+\.\d pictures a second\.$"))
     page.get_by_role("button", name="Take the picture").click()
     before = changed(page, SEES, before)
     expect(page.locator(".photo .choose")).to_be_visible()

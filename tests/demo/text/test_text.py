@@ -15,6 +15,7 @@ from tiny_weights import PLANS, TINY_TEXT, UNSEARCHED
 from demo.costs import ratio
 from demo.models.reader import Reader
 from demo.models.registry import Models
+from demo.tables import PREVIEW
 from demo.text import examples as passages
 from demo.text import scene as reading
 from demo.text import tables
@@ -358,7 +359,7 @@ def test_a_table_is_classified_row_by_row(loaded: Reader, tmp_path: Path) -> Non
     assert rows[1]["predicted_label"] == rows[1]["probability"] == ""
     assert sum(count["count"] for count in end["counts"]) == 180
     assert "120 rows hold no text and got no label." in end["notes"]
-    assert len(end["preview"]) == tables.PREVIEW
+    assert len(end["preview"]) == PREVIEW
 
 
 def test_a_table_without_any_text(loaded: Reader, tmp_path: Path) -> None:
