@@ -5,7 +5,8 @@
 On every data set one command of each kind, as a user would give it: a training over random plans, a search, an
 evaluation on test texts, by recipes that were chosen for how long texts are and how many there are, not by their
 results. Finished runs are read again, not repeated. The shipped models, which took more rounds, stand beside them. Rows
-that the results hold already and that are not asked for stay.
+that the results hold already and that are not asked for stay. Runs of before the linear models were several get them
+with ``--linear trec sst2 ...``, on the same test texts.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.claims.text_fronts import COLUMNS, ENGINES, PLANS
+import torch
+
+from benchmarks.claims.text_fronts import COLUMNS, ENGINES, PLANS, with_tf_idf
 from benchmarks.text_latency import short_name
 from benchmarks.tools.tables import Rows, machines, markdown, several, write
+from textclf.card import linear_kinds
 from textclf.evaluate import Evaluate
 from textclf.evaluate import run as evaluate
+from textclf.linear import linear_models
 from textclf.search import Search
 from textclf.search import run as search
 from textclf.train import Supernet, Train, train
@@ -27,6 +32,7 @@ from training.command import command
 from training.loop import LoopConfig
 from training.measure import commit, machine
 from training.runs import read_metrics
+from training.texts import load_texts, subset
 from weights.catalog import directory
 from weights.checkpoint import read_json
 
@@ -58,15 +64,17 @@ class TextFronts:
         trials: plans that each search tries.
         test: test texts, at most.
         shipped: models of ``weights/`` to stand beside them, as their cards have them.
+        linear: data sets whose rows get linear models that they lack.
         runs: folder of the trained models.
         output: results.
     """
 
-    data: tuple[str, ...]
+    data: tuple[str, ...] = ()
     seeds: int = 1
     trials: int = 100
     test: int = 4000
     shipped: tuple[str, ...] = ("text-imdb", "text-agnews")
+    linear: tuple[str, ...] = ()
     runs: Path = Path("runs")
     output: Path = Path("benchmarks/results/text_fronts.json")
 
@@ -111,6 +119,9 @@ def row(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "cpu_seconds": several([_seconds(run) for run in runs]),
         "cpu": machines(*(run["machine"] for run in runs))["cpu"],
     }
+    every = [linear_kinds(test) for test in tests]
+    if all("kinds" in test["linear"] for test in tests):
+        found |= {f"linear, {kind}": several([one[kind]["accuracy"] for one in every]) for kind in every[0]}
     for name in PLANS:
         plans = [test["plans"][name] for test in tests]
         found[name] = several([plan["accuracy"] for plan in plans])
@@ -121,6 +132,31 @@ def row(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             ]
             found[f"{name}, faster, {engine}"] = several([whole / short for whole, short in times])
     return found
+
+
+def with_linear(rows: Rows, data: str, shipped: Sequence[str]) -> Rows:
+    """The rows of a data set with every linear model's accuracy on as many of its test texts as they were measured on.
+
+    A shipped model's texts are read from the columns that it was trained on.
+    """
+    found, short = dict(rows), short_name(data)
+    known = {name: read_metrics(directory() / name) for name in shipped}
+    columns = {
+        n: tuple(m["training"]["text_column"]) for n, m in known.items() if short_name(m["data"]) == short
+    }
+    for name, text in {short: (), **columns}.items():
+        if name in rows:
+            texts = load_texts(data, text=text)
+            test = subset(texts.test, rows[name]["texts"])
+            for kind, model in linear_models(texts).items():
+                right = torch.as_tensor(model.predict(test.texts)) == test.labels
+                found[name] = {**found[name], f"linear, {kind}": several([float(right.float().mean())])}
+    return found
+
+
+def _linear_of(row: dict[str, Any]) -> dict[str, Any]:
+    """What :func:`with_linear` found for a row."""
+    return {key: number for key, number in row.items() if key.startswith("linear, ")}
 
 
 def _seconds(run: dict[str, Any]) -> float:
@@ -137,10 +173,13 @@ def run(options: TextFronts) -> None:
         for data in options.data
     }
     recorded: Rows = read_json(options.output)["rows"] if options.output.exists() else {}
+    shipped = {name: {**_linear_of(recorded.get(name, {})), **found} for name, found in shipped.items()}
     rows = {**shipped, **{name: found for name, found in recorded.items() if name not in shipped}, **ours}
+    for data in options.linear:
+        rows = with_linear(rows, data, options.shipped)
     ran = {**machine(), "cpu": machines(*rows.values())["cpu"]}
     write(options.output, {"shipped": list(shipped), "machine": ran, "commit": commit(), "rows": rows})
-    markdown(rows, COLUMNS)
+    markdown(with_tf_idf(rows), COLUMNS)
 
 
 if __name__ == "__main__":

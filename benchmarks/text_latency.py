@@ -3,37 +3,26 @@
     python -m benchmarks.text_latency --data imdb --model text-imdb
 
 Times the named plans of a trained model side by side: eager PyTorch, ONNX Runtime in float32 and in dynamic int8, batch
-1 and 32, one and two threads, with the full encoder and a TF-IDF model in the same table; how often each is right is
-what ``textclf.evaluate`` wrote beside the model's weights. With ``--operators`` it
-trains (or re-reads) one supernet for each pooling and seed and compares them at one plan; with ``--searched`` it
-compares the searched plans with uniform and hand-made ones at equal latency.
+1 and 32, one and two threads, with the full encoder and linear models in the same table; how often each is right is
+what ``textclf.evaluate`` wrote beside the model's weights. With ``--operators`` it trains (or re-reads) one supernet
+for each pooling and seed and compares them at one plan.
 """
 
 from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmarks.claims.text_latency import COLUMNS, PLANS, POOLINGS, setting_rows
-from benchmarks.tools.tables import Rows, markdown, plainly, write
+from benchmarks.claims.text_latency import COLUMNS, POOLINGS, setting_rows
+from benchmarks.tools.tables import markdown, plainly, write
 from textclf import TextClassifier
-from textclf.bottleneck import OPERATORS, Plan
-from textclf.evaluate import (
-    accuracy,
-    classify,
-    timing,
-)
-from textclf.latency import LatencyTable, measure_table
-from textclf.search import QUANTILES, decoded, seeds
+from textclf.bottleneck import OPERATORS
+from textclf.evaluate import accuracy, classify, timing
 from textclf.train import Supernet, Train, train
 from training.command import command
-from training.front import Candidate, front
 from training.loop import LoopConfig, RunError
 from training.measure import commit, machine
 from training.runs import read_metrics
@@ -50,7 +39,7 @@ THREADS = (1, 2)
 
 @dataclass(frozen=True)
 class TextLatencyClaim:
-    """Searched plans against the full encoder, other poolings, other plans and a linear model.
+    """Searched plans against the full encoder, other poolings and linear models.
 
     Args:
         data: data set.
@@ -58,13 +47,12 @@ class TextLatencyClaim:
         text_column: columns of the text, joined by a space.
         label_column: column of the label.
         class_names: names for the labels, in their order.
-        test: test texts of ``--operators`` and ``--searched``, at most.
+        test: test texts of ``--operators``, at most.
         timed: time the named plans; False keeps what an earlier run wrote of them.
         rounds: of timing, in which every row has its turn.
         operators: also compare the poolings at one plan.
         plan: that they are compared at.
         seeds: runs of each pooling.
-        searched: also compare searched plans with uniform and hand-made ones.
         recipe: how the models of ``--operators`` are trained.
         max_length: tokens of a text that they read.
         examples: training texts of each.
@@ -83,7 +71,6 @@ class TextLatencyClaim:
     operators: bool = False
     plan: tuple[int, ...] = (2, 1, 2, 1, 2, 1)
     seeds: int = 3
-    searched: bool = False
     recipe: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=1, batch=32, lr=1e-4, clip=1.0))
     max_length: int = 128
     examples: int | None = 4000
@@ -191,65 +178,6 @@ def operators(options: TextLatencyClaim, test: TextSplit) -> dict[str, dict[str,
     return found
 
 
-# Searched plans against others -------------------------------------------------------------------------------------
-
-
-def other_plans(layers: int, shrink: int = 16) -> dict[str, Plan]:
-    """What a person would write down without a search; no fewer layers than the supernet was trained with."""
-    hand = {f"hand-made {i}": _plan(p, layers, shrink) for i, p in enumerate(seeds(layers, shrink)) if i}
-    hand |= {f"{depth} layers": (1,) * depth for depth in range(layers - 2, layers)}
-    return hand | {
-        "halved before every other layer": decoded([1, 0] * layers, layers, shrink),
-        "halved late": decoded([0] * (layers // 2) + [1] * layers, layers, shrink),
-    }
-
-
-def _plan(parameters: dict[str, int], layers: int, shrink: int) -> Plan:
-    return decoded([parameters[f"halvings{i}"] for i in range(layers)], parameters["depth"], shrink)
-
-
-def at_equal_latency(ours: list[Candidate[Plan]], others: dict[str, Candidate[Plan]]) -> Rows:
-    """For each other plan, the most accurate searched one that is as fast or faster."""
-    rows: Rows = {}
-    for name, other in others.items():
-        within = [c for c in ours if c.ms <= other.ms]
-        best = min(within, key=lambda c: c.error).error if within else None
-        rows[name] = {
-            "ms": other.ms,
-            "accuracy": 1 - other.error,
-            "searched": None if best is None else 1 - best,
-            "ahead": None if best is None else other.error - best,
-        }
-    return rows
-
-
-def searched_plans(model: TextClassifier, test: TextSplit) -> Rows:
-    """The front that validation chose, and plans that nobody searched, on test texts."""
-    table = measure_table(model, "onnx")
-    sizes = [float(len(i)) for i in model.tokens.ids(test.texts, model.config.longest, model.config.ends)]
-    tokens = torch.tensor(sizes).quantile(torch.tensor(QUANTILES)).round().int().tolist()
-    measure = _measure(model, test, table, tokens)
-    ours = [measure(plan) for plan in dict.fromkeys(_front_of(model))]
-    return at_equal_latency(front(ours), {n: measure(p) for n, p in other_plans(model.config.layers).items()})
-
-
-def _front_of(model: TextClassifier) -> list[Plan]:
-    assert model.folder is not None
-    searched = read_metrics(model.folder).get("search") or {"front": []}
-    named = [facts.factors for facts in model.plans.values()]
-    return named + [tuple(entry["factors"]) for entry in searched["front"]]
-
-
-def _measure(
-    model: TextClassifier, test: TextSplit, table: LatencyTable, tokens: list[int]
-) -> Callable[[Plan], Candidate[Plan]]:
-    def measure(plan: Plan) -> Candidate[Plan]:
-        error = 1 - accuracy(classify(model, test.texts, plan), test.labels)
-        return Candidate(plan, error, table.predict(plan, tokens))
-
-    return measure
-
-
 # The command -------------------------------------------------------------------------------------------------------
 
 
@@ -260,17 +188,13 @@ def run(options: TextLatencyClaim) -> None:
     result: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {}
     if options.timed or not result:
         result |= timed(model, options.rounds)
-    if options.operators or options.searched:
+    if options.operators:
         data = load_texts(
             options.data, text=options.text_column, label=options.label_column, classes=options.class_names
         )
         test = subset(data.test, options.test)
-    if options.operators:
         result["operators"] = {"plan": options.plan, "n": len(test), "rows": operators(options, test)}
         markdown(result["operators"]["rows"], POOLINGS)
-    if options.searched:
-        result["searched"] = {"n": len(test), "rows": searched_plans(model, test)}
-        markdown(result["searched"]["rows"], PLANS)
     print("\nAs published, BERT-base on other data and machines")
     columns = {**plainly("speed_up", form="{:.1f}x"), **plainly("lost", form="{:.1f} points")}
     markdown({**PUBLISHED}, columns)

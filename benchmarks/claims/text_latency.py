@@ -1,4 +1,4 @@
-"""What ``benchmarks.text_latency`` measured: plans by batch and threads, poolings, and plans that nobody searched."""
+"""What ``benchmarks.text_latency`` measured: plans by batch and threads, and poolings."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from benchmarks.claims.claim import Axis, Claim, Plot, Point, describe, mean, ne
 from benchmarks.claims.text_plans import (
     ACCURACY,
     ENGINES,
-    LINEAR,
     SERIES,
+    best_linear,
     engine_of,
     fastest,
-    linear_row,
+    linear_rows,
     point,
 )
 from benchmarks.tools.tables import Columns, Rows
@@ -33,24 +33,16 @@ POOLINGS: Columns = {
     "runs": ("n", "{}"),
     "ms": ("latency_ms", "{:.2f}"),
 }
-PLANS: Columns = {
-    "ms": ("ms", "{:.2f}"),
-    "accuracy": ("accuracy", "{:.2%}"),
-    "searched, as fast": ("searched", "{:.2%}"),
-    "ahead": ("ahead", "{:+.2%}"),
-}
 FIRST = "batch 1, 1 thread"  # what the sentence is about
 RATIOS = (("onnx", "onnx"), ("int8", "int8"), ("int8", "torch"))
 OURS, OTHERS = "learned pooling", "other poolings"
-SEARCHED, BY_HAND = "searched", "by hand"
 
 TIME = Axis("milliseconds a batch", "ms", "lower", log=True)
-PLAN_TIME = Axis("milliseconds, one text", "ms", "lower", log=True)
 POOLING_TIME = Axis("milliseconds, one text, PyTorch", "latency_ms", "lower")
 
 
 def setting_rows(results: dict[str, Any], setting: str) -> Rows:
-    """A row for each plan at one batch size and number of threads, and the linear model's."""
+    """A row for each plan at one batch size and number of threads, and the linear models'."""
     times = results["milliseconds"][setting]
     accuracies = results["accuracy"]
     rows: Rows = {
@@ -64,7 +56,7 @@ def setting_rows(results: dict[str, Any], setting: str) -> Rows:
         for name, ms in times.items()
     }
     if setting == FIRST:
-        rows[LINEAR] = linear_row(results["linear"])
+        rows |= linear_rows(results["linear"])
     return rows
 
 
@@ -74,12 +66,10 @@ def ratios(full: dict[str, float], ms: dict[str, float]) -> dict[str, float]:
 
 
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
-    """The claim of the plans; those of poolings and of the search where they were measured."""
+    """The claim of the plans; that of poolings where they were measured."""
     found = [_plans(name, results)]
     if poolings := results.get("operators"):
         found.append(_poolings(f"{name}-poolings", results, poolings))
-    if searched := results.get("searched"):
-        found.append(_searched(f"{name}-plans", results, searched))
     return found
 
 
@@ -87,11 +77,12 @@ def _plans(name: str, results: dict[str, Any]) -> Claim:
     """Plans against the full encoder."""
     settings = {setting: setting_rows(results, setting) for setting in results["milliseconds"]}
     first = settings[FIRST]
-    engine, full, linear = engine_of(first), first["full"], first[LINEAR]
+    engine, full, (kind, linear) = engine_of(first), first["full"], best_linear(first) or (None, {})
     plan = fastest(first, engine)
     row = first[plan]
     numbers = {
         "plan": plan,
+        "kind": kind,
         "faster": need(full, engine) / need(row, engine),
         "gained": 100 * (need(row, "accuracy") - need(full, "accuracy")),
         "int8": need(full, "onnx") / need(full, "int8")
@@ -133,21 +124,3 @@ def _poolings(name: str, results: dict[str, Any], found: dict[str, Any]) -> Clai
 
 def _pooling(row: str) -> str:
     return OURS if row == "learned" else OTHERS
-
-
-def _searched(name: str, results: dict[str, Any], found: dict[str, Any]) -> Claim:
-    """Searched plans against others."""
-    rows: Rows = found["rows"]
-    ours = {n: {**r, "accuracy": r["searched"]} for n, r in rows.items() if r["searched"] is not None}
-    points = of_rows(rows, PLANS, PLAN_TIME, ACCURACY, lambda _: BY_HAND)
-    points += of_rows(ours, PLANS, PLAN_TIME, ACCURACY, lambda _: SEARCHED, lambda _: "")
-    numbers = {
-        "n": found["n"],
-        "by_hand": len(rows),
-        "ahead": sum(row["ahead"] is not None and row["ahead"] > 0 for row in rows.values()),
-        "alone": sum(row["ahead"] is None for row in rows.values()) or None,
-    }
-    plots = (Plot("", PLAN_TIME, ACCURACY, points),)
-    return describe(
-        "text_latency_searched", name, results, numbers, (rows, PLANS), plots, (SEARCHED, BY_HAND)
-    )

@@ -1,4 +1,4 @@
-"""What ``textclf.evaluate`` measured: a model's plans, in every engine, beside TF-IDF; and its search."""
+"""What ``textclf.evaluate`` measured: a model's plans, in every engine, beside linear models; and its search."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from benchmarks.claims.claim import (
     told,
 )
 from benchmarks.tools.tables import Columns, Rows
+from textclf.card import linear_kinds
 
 ENGINES = {"onnx": "ONNX Runtime, float32", "int8": "ONNX Runtime, int8", "torch": "PyTorch"}
-LINEAR = "TF-IDF and a linear model"
+LINEAR = "linear models on words"
 SERIES = (ENGINES["onnx"], ENGINES["int8"], LINEAR, ENGINES["torch"])
 SEARCHED = ("plans with names", "tried")
 COLUMNS: Columns = {
@@ -68,14 +69,32 @@ def rows_of(test: dict[str, Any]) -> Rows:
         macs, lengths = plan["macs"] / 1e6, " ".join(map(str, plan["lengths"]))
         rows[name] = {**plan["latency_ms"], "accuracy": plan["accuracy"], "macs": macs, "lengths": lengths}
         rows[name] |= {"ms": plan["latency_ms"].get("onnx"), "int8 accuracy": int8.get("accuracy")}
-    if linear := test.get("linear"):
-        rows[LINEAR] = linear_row(linear)
-    return rows
+    return rows | linear_rows(test.get("linear"))
 
 
-def linear_row(linear: dict[str, Any]) -> dict[str, Any]:
-    """The linear model's, whose one engine is scikit-learn."""
-    return {"accuracy": linear["accuracy"], "ms": linear["latency_ms"], "linear": linear["latency_ms"]}
+def linear_rows(linear: dict[str, Any] | None) -> Rows:
+    """A row for each linear model, whose one engine is scikit-learn; the one that validation chose comes first."""
+    kinds = linear_kinds({"linear": linear})
+    first = sorted(kinds, key=lambda name: name != (linear or {}).get("name"))
+    return {
+        linear_title(name): {
+            "accuracy": kinds[name]["accuracy"],
+            "ms": kinds[name]["latency_ms"],
+            "linear": kinds[name]["latency_ms"],
+        }
+        for name in first
+    }
+
+
+def linear_title(name: str) -> str:
+    """Of a linear model's row."""
+    return f"{name}, linear"
+
+
+def best_linear(rows: Rows) -> tuple[str, dict[str, Any]] | None:
+    """Name and row of the linear model that validation chose, if one was measured."""
+    found = ((name.removesuffix(", linear"), row) for name, row in rows.items() if "linear" in row)
+    return next(found, None)
 
 
 def _points(rows: Rows, test: dict[str, Any]) -> Iterator[Point]:
@@ -99,7 +118,7 @@ def point(
     series = ENGINES.get(engine, LINEAR)
     first = told(share, ACCURACY), told(ms, TIME, "{:.2f}")
     others = tuple(fact for fact in more if fact[0] in ("MACs, million", "slots a layer"))
-    label = "" if engine == "torch" else "TF-IDF" if engine == "linear" else name
+    label = "" if engine == "torch" else name
     return Point(series, name, ms, share, y_error=deviation, facts=first + others, label=label)
 
 
@@ -122,17 +141,17 @@ def _tried(results: dict[str, Any]) -> Iterator[Point]:
 
 def engine_of(rows: Rows) -> str:
     """The engine whose times are compared: ONNX Runtime where it was measured."""
-    return "onnx" if all(r.get("onnx") is not None for n, r in rows.items() if n != LINEAR) else "torch"
+    return "onnx" if all(r.get("onnx") is not None for r in rows.values() if "linear" not in r) else "torch"
 
 
 def fastest(rows: Rows, engine: str, right: float = 0.0) -> str:
     """The fastest plan of those that are right as often."""
-    plans = [n for n, row in rows.items() if n != LINEAR and need(row, "accuracy") >= right]
+    plans = [n for n, row in rows.items() if "linear" not in row and need(row, "accuracy") >= right]
     return min(plans, key=lambda n: need(rows[n], engine))
 
 
 def _numbers(rows: Rows) -> dict[str, Any]:
-    engine, full, linear = engine_of(rows), rows["full"], rows.get(LINEAR)
+    engine, full, (kind, linear) = engine_of(rows), rows["full"], best_linear(rows) or (None, None)
     first, best = fastest(rows, engine), fastest(rows, engine, need(full, "accuracy") - NO_LOSS)
     row, told_of = rows[first], [n for n in dict.fromkeys((best, first)) if n != "full"]
     as_good = linear is not None and need(linear, "accuracy") >= need(row, "accuracy")
@@ -146,6 +165,7 @@ def _numbers(rows: Rows) -> dict[str, Any]:
             }
             for n in told_of
         ],
+        "kind": kind,
         "linear": linear,
         "as_good": as_good,
         "linear_faster": need(row, engine) / need(linear, "linear") if linear else None,

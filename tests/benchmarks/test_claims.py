@@ -94,8 +94,9 @@ def test_the_table_has_every_row_of_the_file(path: Path) -> None:
         assert list(first.columns) == list(results["rows"])
     elif first.name == "load":
         assert len(first.rows) == sum(len(found["actions"]) for found in results["visitors"].values())
-    elif first.name.startswith("text_latency"):  # the linear model was timed once
-        assert len(first.rows) == sum(map(len, results["milliseconds"].values())) + 1
+    elif first.name.startswith("text_latency"):  # linear models were timed once
+        linear = len(results["linear"].get("kinds", [1]))
+        assert len(first.rows) == sum(map(len, results["milliseconds"].values())) + linear
     else:
         assert len(first.rows) == len(results["rows"])
 
@@ -234,7 +235,7 @@ ADVERSE = [
     ),
     ("network_costs_wrn16-2", slower, "2.0 times slower than its dense twin", "faster"),
     ("pose_search_mnist", no_pose_search, "2.0 times slower than random starts", "fewer nats"),
-    ("text_fronts", behind_everywhere, "a linear model on none of them", "higher"),
+    ("text_fronts", behind_everywhere, "linear model on words on none of them", "higher"),
 ]
 
 
@@ -321,35 +322,21 @@ def text_latency() -> dict[str, Any]:
                 "mean": {"accuracy": 0.87, "std": 0.02, "n": 3, "latency_ms": 4.1},
             },
         },
-        "searched": {
-            "n": 1000,
-            "rows": {
-                "halved late": {"ms": 5.0, "accuracy": 0.86, "searched": 0.87, "ahead": 0.01},
-                "4 layers": {"ms": 2.0, "accuracy": 0.84, "searched": None, "ahead": None},
-            },
-        },
     }
 
 
-def test_text_latency_is_three_claims(tmp_path: Path) -> None:
+def test_text_latency_is_two_claims(tmp_path: Path) -> None:
     path = tmp_path / "text_latency_imdb.json"
     path.write_text(json.dumps(text_latency()))
-    plans, poolings, searched = read(path)
+    plans, poolings = read(path)
     assert "4.0 times faster" in plans.sentence
     assert "its accuracy 0.5 points higher" in plans.limits
     assert plans.rows["batch 1, 1 thread: fastest"]["int8 over full torch"] == pytest.approx(20 / 1.5)
     assert [len(plot.points) for plot in plans.plots] == [7, 6]  # the linear model was timed once
     assert table(poolings.rows, poolings.columns).endswith("| mean | 87.00% ± 2.00% | 3 | 4.10 |")
-    assert [(p.series, p.y) for p in searched.plots[0].points] == [
-        ("by hand", 0.86),
-        ("by hand", 0.84),
-        ("searched", 0.87),
-    ]
     assert poolings.sentence.endswith("learned (90.0 %) and mean (87.0 %).")
-    assert "ahead of 1 of 2 plans" in searched.sentence
-    assert searched.sentence.endswith("No searched plan is as fast as 1 of them.")
-    assert [claim.n[:5] for claim in (plans, poolings, searched)] == ["5,000", "2,000", "1,000"]
-    assert len({claim.name for claim in (plans, poolings, searched)}) == 3
+    assert [claim.n[:5] for claim in (plans, poolings)] == ["5,000", "2,000"]
+    assert len({claim.name for claim in (plans, poolings)}) == 2
 
 
 def test_a_classifier_that_was_never_measured_claims_nothing(tmp_path: Path) -> None:

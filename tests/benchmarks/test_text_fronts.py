@@ -60,8 +60,31 @@ def test_the_sentence_says_where_tf_idf_wins(tmp_path: Path) -> None:
     (claim,) = read(tmp_path / "text_fronts.json")
     assert "2.0 to 2.0 times as fast" in claim.sentence
     assert "from 1.0 points lower to 1.0 points lower" in claim.sentence
-    assert claim.sentence.endswith("a linear model on IMDB.")
+    assert claim.sentence.endswith("linear model on words on IMDB.")
     assert claim.command == "python -m benchmarks.text_fronts --data trec"
+
+
+def test_the_best_linear_model_is_the_one_to_beat(tmp_path: Path) -> None:
+    several = run(8)
+    kinds = {"TF-IDF": {"accuracy": 0.8}, "NB-SVM": {"accuracy": 0.9}}
+    several["test"]["linear"] = {"name": "TF-IDF", "accuracy": 0.8, "kinds": kinds}
+    rows = {"trec": row([several]), "sst2": row([run(8)])}
+    (tmp_path / "text_fronts.json").write_text(json.dumps({"shipped": [], "rows": rows}))
+    (claim,) = read(tmp_path / "text_fronts.json")
+    assert claim.sentence.endswith("linear model on words on SST-2.")
+    assert "Behind the best linear model: trec (1.0 points)." in claim.limits
+    assert claim.limits.endswith("TF-IDF is the only linear model that was measured beside sst2.")
+
+
+def test_rows_get_the_linear_models_that_they_lack(tmp_path: Path) -> None:
+    texts = "".join(f"{'good' if i % 2 else 'bad'} word{i},{i % 2}\n" for i in range(60))
+    (tmp_path / "trec.csv").write_text(f"text,label\n{texts}")
+    rows = {"trec": {**row([run(8)]), "texts": 4}, "sst2": row([run(8)])}
+    found = text_fronts.with_linear(rows, str(tmp_path / "trec.csv"), ())
+    assert found["sst2"] == rows["sst2"]
+    assert {key: number["mean"] for key, number in found["trec"].items() if key.startswith("linear, ")} == {
+        "linear, TF-IDF": 1, "linear, words and characters": 1, "linear, NB-SVM": 1
+    }  # fmt: skip
 
 
 def test_a_data_set_counts_once_and_is_ahead_only_if_all_its_rows_are(tmp_path: Path) -> None:
@@ -70,7 +93,7 @@ def test_a_data_set_counts_once_and_is_ahead_only_if_all_its_rows_are(tmp_path: 
     (tmp_path / "text_fronts.json").write_text(json.dumps({"shipped": ["text-imdb"], "rows": rows}))
     (claim,) = read(tmp_path / "text_fronts.json")
     assert claim.sentence.startswith("On 2 data sets")
-    assert claim.sentence.endswith("a linear model on TREC and IMDB as shipped.")
+    assert claim.sentence.endswith("linear model on words on TREC and IMDB as shipped.")
     assert claim.command == "python -m benchmarks.text_fronts --data trec imdb"
 
 

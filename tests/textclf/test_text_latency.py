@@ -6,19 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tinytext import LAYERS, model
+from tinytext import model
 
 from benchmarks.claims.text_latency import FIRST, setting_rows
 from benchmarks.text_latency import (
     TextLatencyClaim,
-    at_equal_latency,
     operator_recipes,
-    other_plans,
     timed,
 )
 from textclf import TextClassifier
 from textclf.bottleneck import OPERATORS
-from training.front import Candidate
 from training.loop import RunError
 
 
@@ -31,21 +28,6 @@ def test_poolings_differ_in_nothing_but_the_pooling() -> None:
     for plans in rows.values():
         assert {k for k, v in asdict(plans[1]).items() if v != usual[k]} <= {"pooling", "output"}
         assert [plan.loop.seed for plan in plans] == [0, 1]
-
-
-def test_plans_by_hand_are_plans_and_all_different() -> None:
-    plans = other_plans(6)
-    assert len(set(plans.values())) == len(plans) > 5
-    classifier = model()
-    assert all(classifier.plan(plan) for plan in other_plans(LAYERS).values())
-
-
-def test_a_searched_plan_competes_with_what_is_no_faster() -> None:
-    ours = [Candidate((4, 1), 0.2, 1.0), Candidate((2, 1), 0.1, 3.0), Candidate((1, 1), 0.05, 9.0)]
-    others = {"slow": Candidate((1, 2), 0.3, 4.0), "fast": Candidate((8, 1), 0.4, 0.5)}
-    rows = at_equal_latency(ours, others)
-    assert rows["slow"] == {"ms": 4.0, "accuracy": 0.7, "searched": 0.9, "ahead": pytest.approx(0.2)}
-    assert rows["fast"]["searched"] is rows["fast"]["ahead"] is None
 
 
 @pytest.mark.slow
