@@ -73,8 +73,9 @@ def run(options: Robustness) -> None:
     }
     curves = {name: robustness(model, data.test, options.images) for name, model in models.items()}
     rows: dict[str, dict[str, Any]] = {name: summary(curve) for name, curve in curves.items()}
-    facts = {"n": options.images, "data": data.name, "machine": machine(), "commit": commit()}
-    write(options.output, {**facts, "rows": rows, "curves": curves})
+    facts = {"n": options.images, "epochs": options.epochs, "data": short_name(options.data)}
+    ran = {"machine": machine(), "commit": commit()}
+    write(options.output, {**facts, **ran, "rows": rows, "curves": curves})
     markdown(rows, COLUMNS)
 
 
