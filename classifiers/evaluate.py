@@ -20,7 +20,7 @@ from torchmetrics.functional.classification import binary_auroc, multiclass_cali
 
 from classifiers.card import model_card
 from classifiers.data import in_order, load
-from classifiers.model import ONNX, CompactCNN, energy
+from classifiers.model import FULL, ONNX, CompactCNN, energy
 from classifiers.networks import allow_network, create_network, dense_name
 from classifiers.tie import untie
 from training.command import command
@@ -59,15 +59,15 @@ class Evaluate:
     foreign: tuple[str, ...] = ()
 
 
-def logits_of(model: CompactCNN, images: Tensor) -> Tensor:
-    """Logits (N, K) of bytes (N, C, H, W)."""
-    return torch.cat([model.logits(to_floats(part)) for part in images.split(BATCH)])
+def logits_of(model: CompactCNN, images: Tensor, plan: str = FULL) -> Tensor:
+    """Logits (N, K) of bytes (N, C, H, W), by a named plan."""
+    return torch.cat([model.logits(to_floats(part), plan) for part in images.split(BATCH)])
 
 
-def accuracy(model: CompactCNN, split: ImageSplit) -> float:
+def accuracy(model: CompactCNN, split: ImageSplit, plan: str = FULL) -> float:
     """Share of pictures whose likeliest class is the right one."""
     assert split.labels is not None
-    return float((logits_of(model, split.images).argmax(1) == split.labels).float().mean())
+    return float((logits_of(model, split.images, plan).argmax(1) == split.labels).float().mean())
 
 
 def evaluate(model: CompactCNN, split: ImageSplit) -> dict[str, Any]:

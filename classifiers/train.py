@@ -7,7 +7,7 @@ Muon, AdamW or SGD with Nesterov momentum on a warm-up and a cosine, label smoot
 weights, flips, shifts or crops, and cutout; distillation from a dense twin where one is given (``--teacher``).
 
 Photos start from a network that was trained on ImageNet (``--backbone``): first a linear layer on its features, which
-is saved as a first answer, then all of it.
+is saved as a first answer, then all of it, then the smaller networks in it (``--plans``).
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ from classifiers.evaluate import Evaluate, accuracy, left_out, logits_of, measur
 from classifiers.head import fit_head
 from classifiers.model import CompactCNN, channels_last, energy
 from classifiers.muon import Muon
-from classifiers.networks import Whiten, allow_network, dense_name, is_own, native_size
+from classifiers.networks import Whiten, allow_network, create_network, dense_name, is_own, native_size
+from classifiers.plans import has_plans, parts
+from classifiers.supernet import Shortening, supernet
+from classifiers.supernet import make_step as make_plans_step
 from classifiers.tie import tie
 from training.cached import CACHE, cached
 from training.command import Flag, command
 from training.datasets import ImageData
-from training.loop import LoopConfig, fit, fitting, precision, require
+from training.loop import Clock, LoopConfig, fit, fitting, precision, require
 from training.pictures import Fit, Preparation, to_floats
 from training.progress import clock, say
 from training.report import listed
@@ -47,6 +50,8 @@ from training.trackers import Kind, require_trackers
 
 FROM_SCRATCH = LoopConfig(epochs=15, batch=64, lr=0.1, weight_decay=5e-4, warmup=700)
 FROM_BACKBONE = LoopConfig(epochs=6, batch=64, lr=5e-4, weight_decay=0.05, warmup=100)
+PLANS = 6  # epochs
+SHORTENED = "plans"  # inside a run's folder: what its plans' training keeps until it ends
 MARGIN = 1.25  # of the pictures that are kept decoded, for crops
 
 
@@ -125,6 +130,7 @@ class Train:
     fresh: Flag = False
     log_with: tuple[Kind, ...] = ()
     augment: Augment = field(default_factory=Augment)
+    shorten: Shortening = field(default_factory=Shortening)
     loop: LoopConfig = field(default_factory=Schedule)
 
 
@@ -133,11 +139,24 @@ def settled(options: Train) -> tuple[Train, str]:
     network, backbone, size, why = choose(
         options.data, options.network, options.backbone, options.size, options.channels, options.start
     )
-    loop = options.loop
+    loop, only_plans = options.loop, options.loop.epochs == 0
+    if options.start and only_plans:
+        config = CompactCNN.from_pretrained(options.start).config
+        network, size = options.network or config.network, options.size or config.size
+    trained = bool(backbone or only_plans)
     if isinstance(loop, Schedule):
-        loop = loop.filled(FROM_BACKBONE if backbone else FROM_SCRATCH)
-    kind = options.optimizer or ("adamw" if backbone else "muon")
-    return replace(options, network=network, backbone=backbone, size=size, loop=loop, optimizer=kind), why
+        loop = loop.filled(FROM_BACKBONE if trained else FROM_SCRATCH)
+    kind = options.optimizer or ("adamw" if trained else "muon")
+    how = options.shorten
+    if how.plans is None:
+        how = replace(how, plans=PLANS if backbone and _has_plans(network) else 0)
+    options = replace(options, network=network, backbone=backbone, size=size)
+    return replace(options, loop=loop, optimizer=kind, shorten=how), why
+
+
+def _has_plans(network: str) -> bool:
+    with torch.device("meta"):
+        return not is_own(network) and has_plans(create_network(network))
 
 
 def optimizer(model: CompactCNN, options: Train) -> torch.optim.Optimizer:
@@ -228,8 +247,10 @@ def build(options: Train, data: ImageData) -> CompactCNN:
             "spell it as in train, move some pictures there, or leave it out"
         )
     images, backbone = data.train.images, load_backbone(options.backbone) if options.backbone else None
+    trained = CompactCNN.from_pretrained(options.start) if options.start else None
     sample = torch.empty(0) if backbone else to_floats(images[:: max(1, len(images) // SAMPLE)])
-    mean, std = (backbone.mean, backbone.std) if backbone else scale_of(sample)
+    given = backbone or (trained and trained.config)
+    mean, std = (given.mean, given.std) if given else scale_of(sample)
     torch.manual_seed(options.loop.seed)
     assert options.network is not None
     model = CompactCNN(
@@ -246,8 +267,8 @@ def build(options: Train, data: ImageData) -> CompactCNN:
     for module in model.network.modules():
         if isinstance(module, Whiten):
             module.fit((sample - model.mean) / model.std)
-    if options.start:
-        start_from(CompactCNN.from_pretrained(options.start), model)
+    if trained is not None:
+        start_from(trained, model)
     if backbone is not None:
         start_from_backbone(model.network, options.network, backbone)
     return model
@@ -288,8 +309,13 @@ def check(options: Train) -> None:
     """``RunError`` or ``ValueError`` for options that no data can make right."""
     if options.network is not None and is_own(options.network):
         allow_network(options.network)
-    loop = options.loop
-    (loop.filled(FROM_SCRATCH) if isinstance(loop, Schedule) else loop).check()
+    options.shorten.check()
+    loop = options.loop.filled(FROM_SCRATCH) if isinstance(options.loop, Schedule) else options.loop
+    if loop.epochs == 0:
+        alone = bool(options.start and options.shorten.plans)
+        require("--epochs", 0, alone, "at least 1, or 0 to train nothing but the --plans of a --start")
+        loop = replace(loop, epochs=1)
+    loop.check()
     require_trackers(options.log_with)
     if options.backbone not in (None, NONE):
         require(
@@ -338,7 +364,7 @@ def train(options: Train) -> None:
         measure=(lambda data, place: measure(data, Evaluate(str(place), options.data)))
         if options.measure
         else None,
-        unset={"optimizer": "sgd", "fit": "crop", "backbone": None},
+        unset={"optimizer": "sgd", "fit": "crop", "backbone": None, "shorten": asdict(Shortening(plans=0))},
         fresh=options.fresh,
     )
 
@@ -368,21 +394,103 @@ def train_and_save(options: Train, data: ImageData, found: dict[str, Any], why: 
     config = model.config
     said = f"{config.network} for {config.channels} x {config.size} x {config.size} pixels"
     missing = left_out(data.test, model.classes) if options.measure else {}
-    announce(data.report.sentences(), model, said, options.loop, len(data.train), missing)
+    every = replace(options.loop, epochs=options.loop.epochs + (options.shorten.plans or 0))
+    announce(data.report.sentences(), model, said, every, len(data.train), missing)
+    if options.shorten.plans:
+        parts(model.network)  # refuses a network that has none before hours of training
     first: dict[str, Any] = {}
-    if options.backbone:
+    if options.backbone or options.shorten.plans:
         data = kept_decoded(data, options.output / CACHE)
+    if options.backbone:
         first = answer_first(model, data, options, found)
     head = {name: tensor.clone() for name, tensor in model.state_dict().items()} if first else {}
-    average = (
-        AveragedModel(model, multi_avg_fn=averaging(options.ema), use_buffers=True) if options.ema else None
+    took = Clock()
+    if options.loop.epochs:
+        average = averaged(model, options)
+        took = fit(
+            model,
+            make_step(
+                Pictures(data.train.images, options.augment), labels, options, average, teacher, device
+            ),
+            len(data.train),
+            fitting(options.loop, len(data.train)),
+            options.output,
+            validate=lambda _: {"accuracy": accuracy(final(model, average), data.validation)},
+            state=() if average is None else (average,),
+            description=describe(options),
+            fingerprint=found,
+            optimizer=optimizer(model, options),
+            log_with=options.log_with,
+        )
+        model = final(model.cpu(), average)
+    reached = accuracy(model, data.validation)
+    if first and reached <= first["validation_accuracy"]:
+        say(
+            f"all of the network trained has {reached:.1%} on validation, no more than its linear layer alone with "
+            f"{first['validation_accuracy']:.1%}: that one is kept"
+        )
+        model.load_state_dict(head)
+        first["kept"] = True
+    before, shortening = round(reached, 4), Clock()
+    if options.shorten.plans:
+        model, shortening = train_plans(model, data, options, found)
+    if not PartialState().is_main_process:
+        return
+    scoped(model, data)
+    facts = {
+        **describe(options),
+        **asdict(options.loop),
+        "fingerprint": found,
+        "examples": len(data.train),
+        "cpu_seconds": round(took.cpu_seconds + shortening.cpu_seconds, 1),
+        "wall_seconds": round(took.wall_seconds + shortening.wall_seconds, 1),
+        "threads": torch.get_num_threads(),
+        "validation_accuracy": round(accuracy(model, data.validation), 4),
+        **({"head": first} if first else {}),
+        **({"before_plans": before} if options.shorten.plans else {}),
+        **({"chosen": why} if why else {}),
+    }
+    model.save_pretrained(options.output, metrics={"training": facts})
+    for rest in (CACHE, SHORTENED):
+        shutil.rmtree(options.output / rest, ignore_errors=True)
+
+
+def averaged(model: CompactCNN, options: Train) -> AveragedModel | None:
+    """An average of the weights, where the options ask for one."""
+    if not options.ema:
+        return None
+    return AveragedModel(model, multi_avg_fn=averaging(options.ema), use_buffers=True)
+
+
+def train_plans(
+    model: CompactCNN, data: ImageData, options: Train, found: dict[str, Any]
+) -> tuple[CompactCNN, Clock]:
+    """Train every plan of a trained model, from the last checkpoint on; the model that runs them, and the time."""
+    labels = data.train.labels
+    assert labels is not None
+    assert options.shorten.plans
+    say(
+        f"{options.shorten.plans} epochs more, for the smaller networks in it, which python -m classifiers.search "
+        "finds and names"
     )
+    device = PartialState().device
+    net = supernet(model, data.train.images, labels)
+    average = averaged(model, options)
+    loop = replace(options.loop, epochs=options.shorten.plans)
     took = fit(
-        model,
-        make_step(Pictures(data.train.images, options.augment), labels, options, average, teacher, device),
+        net,
+        make_plans_step(
+            Pictures(data.train.images, options.augment),
+            labels,
+            model,
+            options.shorten,
+            options.smoothing,
+            average,
+            device,
+        ),
         len(data.train),
-        fitting(options.loop, len(data.train)),
-        options.output,
+        fitting(loop, len(data.train)),
+        options.output / SHORTENED,
         validate=lambda _: {"accuracy": accuracy(final(model, average), data.validation)},
         state=() if average is None else (average,),
         description=describe(options),
@@ -390,32 +498,7 @@ def train_and_save(options: Train, data: ImageData, found: dict[str, Any], why: 
         optimizer=optimizer(model, options),
         log_with=options.log_with,
     )
-    if not PartialState().is_main_process:
-        return
-    best = final(model.cpu(), average)
-    reached = accuracy(best, data.validation)
-    if first and reached <= first["validation_accuracy"]:
-        say(
-            f"all of the network trained has {reached:.1%} on validation, no more than its linear layer alone with "
-            f"{first['validation_accuracy']:.1%}: that one is kept"
-        )
-        best.load_state_dict(head)
-        first["kept"] = True
-    scoped(best, data)
-    facts = {
-        **describe(options),
-        **asdict(options.loop),
-        "fingerprint": found,
-        "examples": len(data.train),
-        "cpu_seconds": round(took.cpu_seconds, 1),
-        "wall_seconds": round(took.wall_seconds, 1),
-        "threads": torch.get_num_threads(),
-        "validation_accuracy": round(accuracy(best, data.validation), 4),
-        **({"head": first} if first else {}),
-        **({"chosen": why} if why else {}),
-    }
-    best.save_pretrained(options.output, metrics={"training": facts})
-    shutil.rmtree(options.output / CACHE, ignore_errors=True)
+    return final(model.cpu(), average), took
 
 
 def kept_decoded(data: ImageData, folder: Path) -> ImageData:

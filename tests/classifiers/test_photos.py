@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from classifiers import CompactCNN, backbone, choice, create_network
 from classifiers.backbone import Package, load_backbone
 from classifiers.head import balanced, logistic
 from classifiers.networks import NETWORKS, Recipe, Stage, mobilenet
+from classifiers.supernet import Shortening
 from classifiers.train import FROM_BACKBONE, Schedule, Train, settled, train
 from training.errors import DataError
 from training.loop import LoopConfig, RunError
@@ -66,7 +68,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def options(data: Path, output: Path, **changes: object) -> Train:
     loop = LoopConfig(epochs=2, batch=8, lr=1e-3, precision="no")
-    return Train(str(data), output, size=64, **({"loop": loop, "measure": False} | changes))  # type: ignore[arg-type]
+    given = {"loop": loop, "measure": False, "shorten": Shortening(0)} | changes
+    return Train(str(data), output, size=64, **given)  # type: ignore[arg-type]
 
 
 # ---- what is chosen ----
@@ -256,3 +259,38 @@ def test_features_are_taken_of_every_class_alike() -> None:
     assert labels[some].bincount().tolist() == [6, 3, 6]
     assert some.tolist() == sorted(some.tolist())
     assert balanced(labels, 100).tolist() == list(range(73))
+
+
+# ---- the smaller networks in it ----
+
+
+def test_photos_train_the_plans_of_the_backbone_too(tiny: str, tmp_path: Path) -> None:
+    data = photos(tmp_path / "data", 6)
+    assert settled(Train(str(data), tmp_path / "out"))[0].shorten.plans == 6
+    assert settled(Train(str(data), tmp_path / "out", backbone="none"))[0].shorten.plans == 0
+    loop = LoopConfig(epochs=1, batch=8, lr=1e-3, precision="no")
+    train(options(data, tmp_path / "out", loop=loop, shorten=Shortening(1)))
+    trained = CompactCNN.from_pretrained(tmp_path / "out")
+    facts = read_metrics(tmp_path / "out")["training"]
+    assert facts["shorten"]["plans"] == 1
+    assert 0 <= facts["before_plans"] <= 1
+    assert not (tmp_path / "out" / "plans").exists()
+    # The plans of a trained model can be trained alone, and it keeps its network, size and scale of pixels.
+    alone = replace(loop, epochs=0)
+    more = Train(
+        str(data),
+        tmp_path / "on",
+        start=str(tmp_path / "out"),
+        measure=False,
+        loop=alone,
+        shorten=Shortening(1),
+    )
+    train(more)
+    config = CompactCNN.from_pretrained(tmp_path / "on").config
+    assert (config.network, config.size, config.mean) == (trained.config.network, 64, trained.config.mean)
+
+
+def test_no_epochs_are_for_the_plans_of_a_trained_model_only(tmp_path: Path) -> None:
+    nothing = Train("data", tmp_path, loop=LoopConfig(epochs=0), shorten=Shortening(1))
+    with pytest.raises(RunError, match="--epochs must be at least 1"):
+        train(nothing)
