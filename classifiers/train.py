@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from accelerate.state import PartialState
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from classifiers.augment import Augment, Pictures
 from classifiers.backbone import load_backbone, start_from_backbone
@@ -38,6 +38,7 @@ from classifiers.plans import has_plans, parts
 from classifiers.supernet import Shortening, supernet
 from classifiers.supernet import make_step as make_plans_step
 from classifiers.tie import tie
+from training.averaging import averaging
 from training.cached import CACHE, cached
 from training.command import Flag, command
 from training.datasets import ImageData
@@ -538,19 +539,6 @@ def answer_first(model: CompactCNN, data: ImageData, options: Train, found: dict
 def scoped(model: CompactCNN, data: ImageData) -> None:
     """Let the model know below which energy 95 % of held-out pictures lie."""
     model.scope.copy_(energy(logits_of(model, data.validation.images)).quantile(0.95))
-
-
-def averaging(decay: float) -> Callable[[Any, Any, Any], None]:
-    """An exponential average for ``AveragedModel`` that forgets faster in its first steps.
-
-    With the whole decay from the start, the average of a short run (few pictures) would be mostly its random weights.
-    """
-
-    def average(averaged: Any, current: Any, count: Any) -> None:
-        warm = float((1 + count) / (10 + count))
-        get_ema_multi_avg_fn(min(decay, warm))(averaged, current, count)
-
-    return average
 
 
 def final(model: CompactCNN, average: AveragedModel | None) -> CompactCNN:

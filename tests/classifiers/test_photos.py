@@ -15,12 +15,12 @@ from PIL import Image
 import classifiers.train as module
 from classifiers import CompactCNN, backbone, choice, create_network
 from classifiers.backbone import Package, load_backbone
-from classifiers.head import balanced, logistic
 from classifiers.networks import NETWORKS, Recipe, Stage, mobilenet
 from classifiers.supernet import Shortening
 from classifiers.train import FROM_BACKBONE, Schedule, Train, settled, train
 from training.errors import DataError
 from training.loop import LoopConfig, RunError
+from training.probe import balanced, logistic
 from training.runs import read_metrics
 
 TINY = functools.partial(
