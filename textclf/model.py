@@ -21,6 +21,7 @@ from typing_extensions import Self  # torch brings it
 from textclf import engine as onnx_engine
 from textclf.bottleneck import LIMIT, OPERATORS, Bottleneck, Operator, Plan, check_plan, lengths
 from textclf.encoder import Encoder, EncoderConfig
+from textclf.scope import Scope, learned, strangeness
 from textclf.tokens import Piece, Tokens, batch
 from training.measure import macs
 from weights import Pretrained, WeightsError
@@ -52,6 +53,7 @@ class TextConfig:
         ends: whether a longer text loses its middle instead of its end.
         pooling: the bottleneck's operator.
         plans: name -> what is known about it, see :class:`PlanFacts`.
+        scope: the numbers of :class:`textclf.scope.Scope`; None: the model does not know its training texts' words.
     """
 
     classes: tuple[str, ...]
@@ -66,6 +68,7 @@ class TextConfig:
     ends: bool = False
     pooling: Operator = "learned"
     plans: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scope: tuple[float, ...] | None = None
 
     @property
     def encoder(self) -> EncoderConfig:
@@ -90,6 +93,11 @@ class TextConfig:
             raise ValueError(f"pooling must be one of {', '.join(OPERATORS)}, not {self.pooling!r:.40}")
         if not isinstance(self.plans, Mapping) or len(self.plans) > MOST_PLANS:
             raise ValueError(f"plans must be at most {MOST_PLANS} by their names, not {self.plans!r:.40}")
+        if self.scope is not None:
+            if len(items("scope", self.scope)) != len(Scope._fields):
+                raise ValueError(f"scope must be {len(Scope._fields)} numbers, not {self.scope!r:.60}")
+            for one, value in zip(Scope._fields, self.scope, strict=True):
+                number(f"{one} of scope", value, 0, 1e6)
         for name, facts in self.plans.items():
             self._check_facts(file_stem("the name of a plan", name), facts)
         return self
@@ -109,7 +117,8 @@ class TextConfig:
         layer = 4 * self.hidden**2 + 2 * self.hidden * self.intermediate
         embedded = (self.vocabulary + self.encoder.positions) * self.hidden
         head = 2 * self.hidden * len(self.classes)
-        return Size(self.layers * 16, embedded + self.layers * layer + head + self.tokenizer)
+        usual = 0 if self.scope is None else self.vocabulary
+        return Size(self.layers * 16, embedded + self.layers * layer + head + self.tokenizer + usual)
 
 
 class PlanFacts(NamedTuple):
@@ -161,6 +170,7 @@ class TextClassifier(
     """Text classifier with one bottleneck before each layer. Arguments: see :class:`TextConfig`."""
 
     dropout: float = DROPOUT
+    later = ("scope",)
 
     def __init__(
         self,
@@ -176,10 +186,12 @@ class TextClassifier(
         ends: bool = False,
         pooling: Operator = "learned",
         plans: Mapping[str, Mapping[str, Any]] | None = None,
+        scope: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         sizes = (tokenizer, vocabulary, hidden, layers, heads, intermediate, eps, longest, ends, pooling)
-        self.config = TextConfig(classes, *sizes, {} if plans is None else plans).check()
+        known = None if scope is None else tuple(items("scope", scope))
+        self.config = TextConfig(classes, *sizes, {} if plans is None else plans, known).check()
         self.encoder = Encoder(self.config.encoder)
         self.bottlenecks = nn.ModuleList(Bottleneck(hidden, pooling) for _ in range(layers))
         self.head = nn.Linear(2 * hidden, len(classes))
@@ -187,6 +199,8 @@ class TextClassifier(
         nn.init.zeros_(self.head.bias)
         self.tokenizer: Tensor
         self.register_buffer("tokenizer", torch.zeros(tokenizer, dtype=torch.uint8))
+        self.usual: Tensor | None
+        self.register_buffer("usual", None if known is None else torch.zeros(vocabulary))
 
     @classmethod
     def size_of(cls, arguments: Mapping[str, Any]) -> Size:
@@ -246,9 +260,22 @@ class TextClassifier(
             name: {k: v for k, v in facts._asdict().items() if k != "lengths"}
             for name, facts in plans.items()
         }
-        model = type(self)(**{**asdict(self.config), "plans": stored})
+        return self._changed(plans=stored, usual=self.usual)
+
+    def with_scope(self, pieces: Sequence[Tensor], held: Sequence[str]) -> Self:
+        """The same model that knows the words of training texts, given as ids, and what is usual in held-out ones.
+
+        It shares the weights.
+        """
+        shown = self.tokens.ids(held, self.config.longest, self.config.ends)
+        usual, scope = learned(pieces, shown, len(self.tokens))
+        return self._changed(scope=tuple(scope), usual=usual)
+
+    def _changed(self, *, usual: Tensor | None, **arguments: Any) -> Self:
+        model = type(self)(**{**asdict(self.config), **arguments})
         for name in ("encoder", "bottlenecks", "head", "tokenizer"):
             setattr(model, name, getattr(self, name))
+        model.usual = usual
         return model.train(self.training)
 
     # The network ---------------------------------------------------------------------------------------------------
@@ -362,6 +389,24 @@ class TextClassifier(
             if progress is not None:
                 progress(start + len(rows))
         return found
+
+    def strangeness(self, texts: Sequence[str]) -> Tensor:
+        """How unlike the training texts each is by its words, ``(B,)``, see :mod:`textclf.scope`.
+
+        Above ``scope.limit``, as a hundredth of held-out texts are, an answer may mean nothing.
+
+        Raises:
+            ValueError: as for :meth:`predict`, or the model is older than this.
+        """
+        if self.scope is None or self.usual is None:
+            raise ValueError("this model does not know the words of its training texts: train it again")
+        pieces = self.tokens.ids(checked_texts(texts), self.config.longest, self.config.ends)
+        return strangeness(pieces, self.usual.float().cpu(), self.scope)
+
+    @property
+    def scope(self) -> Scope | None:
+        """What is usual among the training texts; None for a model that does not know."""
+        return None if self.config.scope is None else Scope(*self.config.scope)
 
     def macs(self, plan: str | Iterable[int], tokens: int) -> int:
         """Multiply-accumulates of one text of ``tokens`` tokens, what fills up windows included."""

@@ -14,20 +14,23 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 import tyro
 from accelerate.state import PartialState
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
+from textclf.augment import sentence_ends, thinned, varied
 from textclf.bottleneck import Operator, Plan
 from textclf.encoder import MINILM, backbone_folder, from_backbone
 from textclf.evaluate import Evaluate, accuracy, classify, left_out, measure, refuse_other_classes
 from textclf.model import TextClassifier
 from textclf.plans import by_work, read_plans
 from textclf.tokens import Tokens, batch
+from training.averaging import averaging
 from training.command import Flag, command
 from training.loop import LoopConfig, adamw, fit, fitting, require
 from training.runs import announce, carry_out, read_metrics
@@ -90,14 +93,30 @@ def chosen_plans(options: Train, model: TextClassifier) -> list[Plan]:
     return [p for p in read_plans(options.supernet.plans, model) if p != (1,) * model.config.layers]
 
 
-def thinned(ids: Tensor, share: float) -> Tensor:
-    """A text's ids ``(N,)`` without a random ``share`` of its tokens; [CLS] and [SEP] stay.
+def visited(index: Tensor, epoch: int, part: int, examples: int, seed: int) -> Tensor:
+    """The texts (B,) at places ``index`` of an epoch of ``part`` texts.
 
-    No text is read twice alike then, and the windows of a bottleneck fall elsewhere at each visit.
+    Epochs go round through all ``examples``, in another order each time round, so that each is met as often.
     """
-    kept = torch.rand(len(ids)) >= share
-    kept[0] = kept[-1] = True
-    return ids[kept]
+    place = epoch * part + index
+    found = torch.empty_like(place)
+    for turn in place.div(examples, rounding_mode="floor").unique().tolist():
+        order = torch.randperm(examples, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn))
+        here = place.div(examples, rounding_mode="floor") == turn
+        found[here] = order[place[here] % examples]
+    return found
+
+
+class Visits(NamedTuple):
+    """How training meets its texts; see :class:`Train`."""
+
+    thin: float = 0.0
+    vary: float = 0.0
+    part: int | None = None
+
+
+PLAIN = Visits()
+PLAIN_RATES = {"layer_decay": 1.0, "head_lr": 1.0, "ema": 0.0}  # of runs that are older than these options
 
 
 def make_step(
@@ -108,18 +127,31 @@ def make_step(
     weight: Tensor | None = None,
     device: torch.device | str = "cpu",
     chosen: Sequence[Plan] = (),
-    thin: float = 0.0,
+    visits: Visits = PLAIN,
+    loop: LoopConfig | None = None,
+    average: AveragedModel | None = None,
 ) -> Callable[[nn.Module, Tensor, float], dict[str, Tensor]]:
     """The training step of ``training.loop.fit``; ``weight`` (K,) is of the classes, ``chosen`` as for drawn_plans.
 
-    ``thin`` is the share of tokens that each visit of a text leaves out.
+    ``loop`` is needed where an epoch has a part of the texts: its number of epochs tells which one this is. The
+    ``average`` takes up the weights that the last step left.
     """
-    layers = model.config.layers
+    layers, longest, ends = model.config.layers, model.config.longest, sentence_ends(model.tokens)
     weight = None if weight is None else weight.to(device)
 
+    def met(text: Tensor) -> Tensor:
+        if visits.vary and float(torch.rand(())) < visits.vary:
+            text = varied(text, ends, longest)
+        return thinned(text, visits.thin) if visits.thin else text
+
     def step(prepared: nn.Module, index: Tensor, progress: float) -> dict[str, Tensor]:
+        if average is not None and prepared.training:
+            average.update_parameters(model)
         plans = drawn_plans(layers, space, chosen)
-        seen = {i: thinned(ids[i], thin) if thin else ids[i] for i in index.tolist()}
+        if visits.part is not None and loop is not None:
+            epoch = int(progress * loop.epochs + 1e-6)
+            index = visited(index, epoch, visits.part, len(ids), loop.seed)
+        seen = {i: met(ids[i]) for i in index.tolist()}
         order = index[torch.tensor([len(seen[i]) for i in index.tolist()]).argsort()]
         losses: dict[str, Tensor] = {}
         for part in order.split(CHUNK):
@@ -188,6 +220,12 @@ class Train:
         balance: weigh classes in the loss by the square root of how rare they are.
         dropout: share of hidden numbers that training drops.
         thin: share of a text's tokens that a visit in training leaves out at random, anew each time.
+        vary: share of visits at which a text is met in another form: a run of its sentences, all of them in another
+            order, or one of them, or all of a short text, several times over.
+        part: texts of an epoch, where that is not all of them; the next epoch goes on with the others.
+        layer_decay: learning rate of a layer, as a multiple of the next one's: below 1, what is general moves least.
+        head_lr: learning rate of the linear head, as a multiple of the encoder's.
+        ema: decay a step of the average of the weights that is kept as the model; 0 keeps the last ones.
         examples: train on this many of the training texts only, in proportion to the classes.
         validation: texts of the validation split that are measured after each epoch.
         measure: run ``textclf.evaluate`` at the end.
@@ -213,6 +251,11 @@ class Train:
     balance: bool = False
     dropout: float = 0.1
     thin: float = 0.0
+    vary: float = 0.0
+    part: int | None = None
+    layer_decay: float = 1.0
+    head_lr: float = 1.0
+    ema: float = 0.0
     examples: int | None = None
     validation: int = 1000
     measure: bool = True
@@ -272,11 +315,18 @@ def freeze(model: TextClassifier, layers: int, words: bool) -> TextClassifier:
 
 
 def optimizer(model: TextClassifier, options: Train) -> torch.optim.Optimizer:
-    """AdamW, with a learning rate of their own for the bottlenecks."""
-    own = list(model.bottlenecks.parameters())
-    taken = {id(p) for p in own}
-    groups: list[dict[str, Any]] = [{"params": [p for p in model.parameters() if id(p) not in taken]}]
-    return adamw(groups + [{"params": own, "share": options.pooling_lr}] * bool(own), options.loop)
+    """AdamW, with learning rates of their own for bottlenecks, head and layers."""
+    encoder, decay = model.encoder, options.layer_decay
+    depth = len(encoder.layers)
+    shares: list[tuple[nn.Module, float]] = [
+        (model.head, options.head_lr),
+        (model.bottlenecks, options.pooling_lr),
+        *((layer, decay ** (depth - 1 - i)) for i, layer in enumerate(encoder.layers)),
+        *((m, decay**depth) for m in (encoder.words, encoder.positions, encoder.embedding_norm)),
+    ]
+    groups = [{"params": list(module.parameters()), "share": share} for module, share in shares]
+    groups = [group for group in groups if group["params"]]  # the bottlenecks of "mean" learn nothing
+    return adamw(groups, options.loop)
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
@@ -294,7 +344,7 @@ def train(options: Train) -> None:
         load=lambda: load(options),
         train=lambda data, place, found: train_and_save(replace(options, output=place), data, found),
         measure=(lambda data, place: measure_folder(data, place, options)) if options.measure else None,
-        unset={"pooling_lr": 1.0, "thin": 0.0},
+        unset={"pooling_lr": 1.0, "thin": 0.0, "vary": 0.0, "part": None, **PLAIN_RATES},
         fresh=options.fresh,
     )
 
@@ -304,8 +354,13 @@ def measure_folder(data: TextData, place: Path, options: Train) -> None:
     measure(TextClassifier.from_pretrained(place), place, data, measurement(replace(options, output=place)))
 
 
-def train_and_save(options: Train, data: TextData, found: dict[str, Any]) -> None:
-    """Train, from the last checkpoint on, and write the model's folder; ``found`` is the data's fingerprint."""
+def train_and_save(options: Train, data: TextData, found: dict[str, Any], told: bool = False) -> None:
+    """Train, from the last checkpoint on, and write the model's folder.
+
+    Args:
+        found: the data's fingerprint.
+        told: the report on the data was said already.
+    """
     examples = subset(data.train, options.examples, options.loop.seed)
     model = build(options, data)
     chosen = chosen_plans(options, model)
@@ -314,7 +369,10 @@ def train_and_save(options: Train, data: TextData, found: dict[str, Any]) -> Non
     held = subset(data.validation, options.validation)
     said = f"{model.config.layers} layers of width {model.config.hidden} for texts of {model.config.longest} tokens"
     missing = left_out(data, measurement(options)) if options.measure else {}
-    announce(data.report.sentences(), model, said, options.loop, len(examples), missing)
+    seen = min(options.part or len(examples), len(examples))
+    loop = fitting(options.loop, seen)
+    announce(() if told else data.report.sentences(), model, said, options.loop, seen, missing)
+    average = AveragedModel(model, multi_avg_fn=averaging(options.ema)) if options.ema else None
     clock = fit(
         model,
         make_step(
@@ -325,12 +383,15 @@ def train_and_save(options: Train, data: TextData, found: dict[str, Any]) -> Non
             weight,
             PartialState().device,
             chosen,
-            options.thin,
+            Visits(options.thin, options.vary, options.part),
+            loop,
+            average,
         ),
-        len(examples),
-        fitting(options.loop, len(examples)),
+        seen,
+        loop,
         options.output,
-        validate=lambda _: validated(model, held, options.supernet, chosen),
+        validate=lambda _: validated(final(model, average), held, options.supernet, chosen),
+        state=() if average is None else (average,),
         description=describe(options),
         fingerprint=found,
         optimizer=optimizer(model, options),
@@ -345,13 +406,19 @@ def train_and_save(options: Train, data: TextData, found: dict[str, Any]) -> Non
         "cpu_seconds": round(clock.cpu_seconds, 1),
         "wall_seconds": round(clock.wall_seconds, 1),
         "threads": torch.get_num_threads(),
-        "texts": len(examples),
+        "texts": seen,
         "earlier": earlier(model),
         "plans": chosen,
         "report": data.report.facts(),
         "read_to_the_end": sum(len(i) < model.config.longest for i in ids) / len(ids),
     }
-    model.cpu().save_pretrained(options.output, half=True, metrics={"training": facts})
+    trained = final(model, average).cpu().with_scope(ids, held.texts)
+    trained.save_pretrained(options.output, half=True, metrics={"training": facts})
+
+
+def final(model: TextClassifier, average: AveragedModel | None) -> TextClassifier:
+    """The model that is measured and saved: the average of the weights where one is kept."""
+    return model if average is None else cast(TextClassifier, average.module)
 
 
 def earlier(model: TextClassifier) -> list[dict[str, Any]]:
@@ -401,7 +468,10 @@ def check(options: Train) -> None:
         raise ValueError("--distil must be in [0, 1] and --temperature above 0")
     if not options.pooling_lr > 0:
         raise ValueError(f"--pooling-lr must be above 0, not {options.pooling_lr}")
-    for name in ("dropout", "thin"):
+    require("--part", options.part, options.part is None or options.part >= 2, "at least 2")
+    for name in ("layer_decay", "head_lr"):
+        require(f"--{name.replace('_', '-')}", getattr(options, name), getattr(options, name) > 0, "above 0")
+    for name in ("dropout", "thin", "vary", "ema"):
         if not 0 <= getattr(options, name) < 1:
             raise ValueError(f"--{name} must be in [0, 1), not {getattr(options, name)}")
 

@@ -18,10 +18,12 @@ import torch
 from tinytext import LAYERS, model, reviews, tokens, write_backbone, write_csv
 
 from textclf import TextClassifier
+from textclf.augment import thinned
 from textclf.evaluate import accuracy, classify
 from textclf.train import (
     Supernet,
     Train,
+    Visits,
     chosen_plans,
     class_weights,
     drawn_plans,
@@ -31,7 +33,6 @@ from textclf.train import (
     random_plan,
     sandwich_loss,
     smallest_plan,
-    thinned,
     train,
 )
 from training.command import command as run_command
@@ -113,7 +114,7 @@ def test_training_reads_thinned_texts() -> None:
     classifier = model()
     ids = classifier.tokens.ids(texts, 64)
     read = []
-    step = make_step(classifier, ids, torch.arange(32) % 2, SMALL, thin=0.5)
+    step = make_step(classifier, ids, torch.arange(32) % 2, SMALL, visits=Visits(thin=0.5))
 
     def prepared(ids: torch.Tensor, mask: torch.Tensor, plans: list[tuple[int, ...]]) -> list[torch.Tensor]:
         read.append(int(mask.sum()))
