@@ -30,7 +30,7 @@ model.predict(["..."], plan="{plan}")  # (1, {count}) probabilities of model.cla
 
 {table}{left_out}
 
-{training}
+{beside}{training}
 
 ## Limits
 
@@ -39,6 +39,7 @@ a network that was never told what it does not know.
 """
 
 TASK = "text-classification"
+FROZEN = "frozen embeddings"  # the name of a row of a fitting's table
 TAGS = (TASK, "efficient-inference")
 ENGINES = {"torch": "PyTorch, ms", "onnx": "ONNX Runtime, ms", "int8": "int8, ms"}
 
@@ -78,6 +79,15 @@ def _training_time(training: dict[str, Any]) -> str:
     return f"Training took {seconds:,.0f} CPU seconds{several}: {each}."
 
 
+def _beside(fit: dict[str, Any] | None) -> str:
+    """Who was ahead when it was fitted; empty for a model that was trained step by step."""
+    if not fit or not fit["verdict"]:
+        return ""
+    frozen = [row for row in fit["rows"] if row["name"] == FROZEN]
+    head = "".join(f"A linear head on {FROZEN} is right in {row['accuracy']:.4f}. " for row in frozen)
+    return head + "".join(f"{said[0].upper()}{said[1:]}. " for said in fit["verdict"]) + "\n\n"
+
+
 def model_card(name: str, config: TextConfig, result: dict[str, Any]) -> str:
     """README.md of a model folder."""
     test, training = result["test"], result.get("training") or {}
@@ -102,6 +112,7 @@ def model_card(name: str, config: TextConfig, result: dict[str, Any]) -> str:
         n=test["n"],
         tokens=test["tokens"],
         table=measured_table(test),
+        beside=_beside(result.get("fit")),
         left_out=on_card(test.get("left_out", {})),
-        training=_training_time(training) if training else "",
+        training=_training_time(training) if "cpu_seconds" in training else "",
     )

@@ -11,7 +11,7 @@ import functools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,11 +62,11 @@ class ModelAndTexts:
     def check(self) -> None:
         """``RunError`` for options that no data can make right."""
 
-    def load(self) -> tuple[TextClassifier, Path, TextData]:
-        """Model, its folder and the data; ``ValueError`` if their classes differ."""
+    def load(self, data: TextData | None = None) -> tuple[TextClassifier, Path, TextData]:
+        """Model, its folder and the data, loaded already or not; ``ValueError`` if their classes differ."""
         self.check()
         model = TextClassifier.from_pretrained(self.model)
-        data = load_texts(
+        data = data or load_texts(
             self.data,
             text=self.text_column,
             label=self.label_column,
@@ -242,12 +242,24 @@ def left_out(data: TextData, options: Evaluate) -> dict[str, str]:
     return {"linear": f"no word of two letters or more occurs in {many}, which TF-IDF would count"}
 
 
-def linear_baselines(data: TextData, test: TextSplit, rounds: int = 10) -> dict[str, Any]:
+Hits = dict[str, Tensor]  # name of a plan or of an alternative -> which test texts it is right about (N,)
+
+
+def linear_baselines(
+    data: TextData,
+    test: TextSplit,
+    rounds: int = 10,
+    strengths: Mapping[str, float] | None = None,
+    hits: Hits | None = None,
+) -> dict[str, Any]:
     """Each of :func:`textclf.linear.linear_models` on test texts, and the best on validation first.
 
-    Milliseconds a text include its features.
+    Milliseconds a text include its features. ``strengths`` as there; ``hits`` takes up what each is right about.
     """
-    models = linear_models(data)
+    models = linear_models(data, strengths)
+    right = {n: torch.as_tensor(model.predict(test.texts)) == test.labels for n, model in models.items()}
+    if hits is not None:
+        hits |= right
     text = sorted(test.texts, key=len)[len(test) // 2]
     times = compare({n: lambda m=m: m.predict([text]) for n, m in models.items()}, rounds=rounds)  # type: ignore[misc]
     found = {
@@ -256,7 +268,7 @@ def linear_baselines(data: TextData, test: TextSplit, rounds: int = 10) -> dict[
             "megabytes": model.megabytes,
             "validation_accuracy": model.validation_accuracy,
             "features": model.features,
-            "accuracy": float((torch.as_tensor(model.predict(test.texts)) == test.labels).float().mean()),
+            "accuracy": float(right[name].float().mean()),
             "latency_ms": times[name].median_ms,
         }
         for name, model in models.items()
@@ -268,8 +280,14 @@ def linear_baselines(data: TextData, test: TextSplit, rounds: int = 10) -> dict[
 # The command -------------------------------------------------------------------------------------------------------
 
 
-def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[str, Any]:
-    """Every number on the model card, as ``metrics.json`` holds them."""
+def evaluate(
+    model: TextClassifier,
+    data: TextData,
+    options: Evaluate,
+    strengths: Mapping[str, float] | None = None,
+    hits: Hits | None = None,
+) -> dict[str, Any]:
+    """Every number on the model card, as ``metrics.json`` holds them; ``strengths``, ``hits``: see linear_baselines."""
     test, missing = subset(data.test, options.test), left_out(data, options)
     tokens = typical_length(model, test.texts)
     plans = {name: facts.factors for name, facts in model.plans.items()}
@@ -280,8 +298,11 @@ def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[s
     @functools.cache
     def scored(plan: Plan, engine: Engine) -> dict[str, float]:
         """A plan that has two names is run once."""
-        name = next(name for name, named in plans.items() if named == plan)
-        return scores(classify(model, test.texts, name, engine), test.labels)
+        same = [name for name, named in plans.items() if named == plan]
+        found = classify(model, test.texts, same[0], engine)
+        if hits is not None and engine == "auto":
+            hits.update(dict.fromkeys(same, found.argmax(-1) == test.labels))
+        return scores(found, test.labels)
 
     for name, plan in plans.items():
         say(f"plan {name}: classifying {len(test):,} test texts")
@@ -302,7 +323,7 @@ def evaluate(model: TextClassifier, data: TextData, options: Evaluate) -> dict[s
     }
     if options.linear and "linear" not in missing:
         say(f"training linear baselines on {len(data.train):,} texts")
-        result["linear"] = linear_baselines(data, test, options.rounds)
+        result["linear"] = linear_baselines(data, test, options.rounds, strengths, hits)
     return only_finite(result, missing)
 
 
@@ -314,17 +335,31 @@ def run(options: Evaluate) -> dict[str, Any]:
         return measure(model, folder, data, options)
 
 
-def measure(model: TextClassifier, folder: Path, data: TextData, options: Evaluate) -> dict[str, Any]:
-    """:func:`run` of a model and data that are loaded, in a folder that is claimed."""
-    known = read_metrics(folder)
+def measure(
+    model: TextClassifier,
+    folder: Path,
+    data: TextData,
+    options: Evaluate,
+    strengths: Mapping[str, float] | None = None,
+    more: Callable[[dict[str, Any], Hits], Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """:func:`run` of a model and data that are loaded, in a folder that is claimed.
+
+    Args:
+        strengths: of linear baselines, where validation has chosen them.
+        more: what to keep beside the test's results, of them and of what each was right about.
+    """
+    known, hits = read_metrics(folder), Hits()
     result: dict[str, Any] = {
-        **{key: known[key] for key in ("training", "search") if key in known},
+        **{key: known[key] for key in ("training", "search", "fit") if key in known},
         "data": data.name,
         "terms": options.terms or data.terms,
-        "test": evaluate(model, data, options),
+        "test": evaluate(model, data, options, strengths, hits),
         "machine": machine(),
         "commit": commit(),
     }
+    if more is not None:
+        result |= more(result["test"], hits)
     model.save_pretrained(
         folder, half=True, metrics=result, card=model_card(folder.name, model.config, result)
     )

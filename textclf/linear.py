@@ -8,7 +8,7 @@ plans: TF-IDF with a support vector machine, the same with pieces of words besid
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,35 +46,44 @@ class Linear:
     megabytes: float
 
 
-def linear_models(data: TextData) -> dict[str, Linear]:
-    """Each kind of linear classifier, trained on the training texts: name -> model."""
-    return {name: train(data) for name, train in KINDS.items()}
+def linear_models(
+    data: TextData, strengths: Mapping[str, float] | None = None, kinds: Iterable[str] | None = None
+) -> dict[str, Linear]:
+    """Each kind of linear classifier, trained on the training texts: name -> model.
+
+    Args:
+        strengths: of kinds whose strength is known already: these are not tried again.
+        kinds: of ``KINDS``; those of the strengths, or all, if left out.
+    """
+    known = strengths or {}
+    return {name: KINDS[name](data, known.get(name)) for name in kinds or known or KINDS}
 
 
-def tfidf_svm(data: TextData) -> Linear:
+def tfidf_svm(data: TextData, strength: float | None = None) -> Linear:
     """TF-IDF of words and pairs with a linear support vector machine."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return _svm(TfidfVectorizer(ngram_range=(1, 2), min_df=least(data), sublinear_tf=True), data)
+    return _svm(TfidfVectorizer(ngram_range=(1, 2), min_df=least(data), sublinear_tf=True), data, strength)
 
 
-def pieces_svm(data: TextData) -> Linear:
+def pieces_svm(data: TextData, strength: float | None = None) -> Linear:
     """TF-IDF of words and pairs, and of three and four letters within a word, with a support vector machine."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
 
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=least(data), sublinear_tf=True)
     pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), min_df=least(data), sublinear_tf=True)
-    return _svm(make_union(words, pieces), data)
+    return _svm(make_union(words, pieces), data, strength)
 
 
-def _svm(features: Any, data: TextData) -> Linear:
+def _svm(features: Any, data: TextData, strength: float | None) -> Linear:
     """A linear support vector machine on what ``features``, a transformer of scikit-learn, makes of texts."""
     from sklearn.svm import LinearSVC
 
     x, held = features.fit_transform(data.train.texts), features.transform(data.validation.texts)
     label, held_label = data.train.labels.numpy(), data.validation.labels.numpy()
-    fitted = {c: LinearSVC(C=c, random_state=0).fit(x, label) for c in STRENGTHS}
+    tried = STRENGTHS if strength is None else (strength,)
+    fitted = {c: LinearSVC(C=c, random_state=0).fit(x, label) for c in tried}
     right = {c: float(machine.score(held, held_label)) for c, machine in fitted.items()}
     best = max(right, key=right.__getitem__)
 
@@ -85,7 +94,7 @@ def _svm(features: Any, data: TextData) -> Linear:
     return Linear(predict, best, right[best], x.shape[1], _megabytes(features, fitted[best]))
 
 
-def nb_svm(data: TextData) -> Linear:
+def nb_svm(data: TextData, strength: float | None = None) -> Linear:
     """NB-SVM: a support vector machine on which words and pairs occur, each weighed by its log count ratio.
 
     One machine a class against the rest; two classes need one. Validation chooses its strength and how far it may
@@ -99,10 +108,10 @@ def nb_svm(data: TextData) -> Linear:
     targets = [1] if len(data.classes) == 2 else range(len(data.classes))
     ratios = [log_count_ratio(x, label == target) for target in targets]
     found: dict[tuple[float, float], Machines] = {}
-    for strength in NB_STRENGTHS:
-        own = [_own_weights(x, label == t, r, strength) for t, r in zip(targets, ratios, strict=True)]
+    for tried in NB_STRENGTHS if strength is None else (strength,):
+        own = [_own_weights(x, label == t, r, tried) for t, r in zip(targets, ratios, strict=True)]
         for share in SHARES:
-            found[strength, share] = [
+            found[tried, share] = [
                 (r * ((1 - share) * np.abs(w).mean() + share * w), b)
                 for r, (w, b) in zip(ratios, own, strict=True)
             ]
@@ -114,7 +123,7 @@ def nb_svm(data: TextData) -> Linear:
     )
 
 
-KINDS: dict[str, Callable[[TextData], Linear]] = {
+KINDS: dict[str, Callable[[TextData, float | None], Linear]] = {
     "TF-IDF": tfidf_svm,
     "words and characters": pieces_svm,
     "NB-SVM": nb_svm,

