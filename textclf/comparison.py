@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from training.measure import interval
+
 PLANS = ("full", "accurate", "balanced", "fastest")
 SURE = 1.96  # standard errors: an interval of 95 %
 QUICKER = 1.5  # times, below which two are as fast as each other
@@ -24,13 +26,6 @@ class Row(NamedTuple):
     validation: float | None
     ms: float
     megabytes: float
-
-
-def interval(right: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    centre, z2 = right + SURE**2 / (2 * n), SURE**2 / n
-    half = SURE * math.sqrt(right * (1 - right) / n + z2 / (4 * n))
-    return max(0.0, (centre - half) / (1 + z2)), min(1.0, (centre + half) / (1 + z2))
 
 
 def difference(one: Tensor, other: Tensor) -> tuple[float, float]:
@@ -92,7 +87,7 @@ def row(
         name,
         ours,
         facts["accuracy"],
-        *interval(facts["accuracy"], n),
+        *interval(round(facts["accuracy"] * n), n),
         validation,
         round(ms, 3),
         round(size, 2),

@@ -383,7 +383,7 @@ def train_and_save(options: Train, data: TextData, found: dict[str, Any], told: 
             weight,
             PartialState().device,
             chosen,
-            Visits(options.thin, options.vary, options.part),
+            Visits(options.thin, options.vary, options.part and seen),
             loop,
             average,
         ),

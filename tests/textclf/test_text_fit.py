@@ -15,7 +15,7 @@ from tinytext import GOOD, model, reviews, tokens, write_backbone, write_csv
 from textclf import TextClassifier, choose
 from textclf.augment import sentence_ends, sentences, varied
 from textclf.choose import Speed
-from textclf.comparison import Row, interval, verdict
+from textclf.comparison import Row, verdict
 from textclf.fit import Fit, fit
 from textclf.frozen import fit_head, pooled
 from textclf.latency import LatencyTable
@@ -293,9 +293,3 @@ def test_the_verdict_says_what_to_take(ours: int, rival: int, times: tuple[float
     if abs(ours - rival) == 1:  # right about other texts: level
         hits["NB-SVM"] = places.flip(0) < 2 * rival
     assert said in verdict(entry("balanced", times[0]), entry("NB-SVM", times[1]), hits)
-
-
-def test_an_interval_holds_the_share_and_stays_within_bounds() -> None:
-    assert interval(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-3)
-    low, high = interval(1.0, 20)
-    assert 0.8 < low < high <= 1.0
