@@ -544,7 +544,7 @@ def table(
     for name, facts in result.get("linear", {}).get("kinds", {}).items():
         held = facts["validation_accuracy"]
         others.append(row(name, False, facts, n, held, facts["latency_ms"], facts["megabytes"]))
-    return rows + sorted(others, key=lambda r: -(r.validation or 0.0))
+    return rows + sorted(others, key=lambda r: (-(r.validation or 0.0), r.ms))
 
 
 def told(rows: list[Row], hits: Hits) -> list[str]:
