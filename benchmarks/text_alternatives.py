@@ -344,8 +344,8 @@ def ways(model: TextClassifier, data: TextData, options: TextAlternatives, kept:
     say(f"training linear models on {len(data.train):,} texts")
     for name, linear in linear_models(data).items():
         found[Way("other", name)] = Made(_predictor(linear.predict), linear.megabytes)
-    splits = {name: subset(getattr(data, name), options.taught) for name in ("train", "validation")}
-    few = replace(data, **splits)
+    train, held = (subset(split, options.taught) for split in (data.train, data.validation))
+    few = replace(data, train=train, validation=held)
     for name, (embed, size), texts in (
         ("frozen embeddings", frozen(options.backbone, longest), few),
         (

@@ -40,13 +40,15 @@ class TextSearch(ModelAndTexts):
     """Ways to choose plans, on errors that are measured once.
 
     Args:
-        texts: validation texts that a search sees; it is judged on the rest as well.
+        texts: validation texts that a search sees.
+        unseen: others that it is judged on as well, at most.
         trials: plans that it may ask for, one table row each.
         seeds: searches of each way that draws.
         output: results; named after the model if left out.
     """
 
     texts: int = 400
+    unseen: int = 600
     trials: tuple[int, ...] = (60, 120)
     seeds: int = 5
     output: Path | None = None
@@ -141,7 +143,7 @@ def run(options: TextSearch) -> None:
     few = subset(held, options.texts)
     looked_at = set(few.texts)
     rest = [i for i, text in enumerate(held.texts) if text not in looked_at]
-    others = TextSplit([held.texts[i] for i in rest], held.labels[rest])
+    others = subset(TextSplit([held.texts[i] for i in rest], held.labels[rest]), options.unseen)
     plans, every = space(layers), every_plan(layers)
     table = measure_table(model, "onnx")
     tokens = common_lengths(model, few)

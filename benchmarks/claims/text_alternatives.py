@@ -119,13 +119,16 @@ def _numbers(rows: Rows) -> dict[str, Any]:
     cuts = [row for row in rows.values() if way(row).series == CUT]
     as_fast = [row for row in cuts if need(row, "ms") <= need(ints, "ms")]
     cut = max(as_fast, key=lambda row: need(row, "accuracy")) if as_fast else None
-    full = {"full": need(rows["full"], "ahead"), "error": SURE * need(rows["full"], "ahead_std_error")}
+    level = [row for row in cuts if need(row, "ahead") >= -SURE * need(row, "ahead_std_error")]
     return {
         "balanced": floats,
+        "int8": ints,
+        "enough": min(level, key=lambda row: need(row, "ms")) if level else None,
         "faster": need(rows["full"], "ms") / need(floats, "ms"),
-        "lost": full["full"],
-        "lost_error": full["error"],
+        "lost": need(rows["full"], "ahead"),
+        "lost_error": SURE * need(rows["full"], "ahead_std_error"),
         "cheaper": {n: need(others[n], "ms") for n in cheaper},
+        "apart": max(SURE * need(row, "ahead_std_error") for row in others.values()),
         "behind": {n: -need(others[n], "ahead") for n in others if ahead[n] < -SURE},
         "level": [n for n in others if abs(ahead[n]) <= SURE],
         "ahead": {n: need(others[n], "ahead") for n in others if ahead[n] > SURE},
