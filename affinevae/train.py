@@ -46,7 +46,7 @@ from training.datasets import ImageData
 from training.loop import LoopConfig, RunError, fit, fitting, require
 from training.measure import available_memory
 from training.progress import counted
-from training.runs import announce, carry_out
+from training.runs import announce, carry_out, facts
 from training.trackers import Kind, require_trackers
 
 
@@ -379,17 +379,12 @@ def train_and_save(options: Train, data: ImageData, found: dict[str, Any]) -> No
         return
     nats = validation_nats(model.cpu(), validation)["nats"]
     stand_upright(model, validation, poses, options.turns)
-    facts = {
-        **describe(options),
-        **asdict(options.loop),
-        "fingerprint": found,
+    told = {
+        **facts(describe(options), options.loop, found, clock),
         "examples": len(images),
-        "cpu_seconds": round(clock.cpu_seconds, 1),
-        "wall_seconds": round(clock.wall_seconds, 1),
-        "threads": torch.get_num_threads(),
         "validation_nats": round(nats, 3),
     }
-    model.save_pretrained(options.output, half=True, metrics={"training": facts})
+    model.save_pretrained(options.output, half=True, metrics={"training": told})
 
 
 def stand_upright(model: AffineVAE, images: Tensor, poses: Tensor, turns: str) -> None:

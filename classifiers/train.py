@@ -46,7 +46,7 @@ from training.loop import Clock, LoopConfig, fit, fitting, precision, require
 from training.pictures import Fit, Preparation, to_floats
 from training.progress import clock, say
 from training.report import listed
-from training.runs import announce, carry_out
+from training.runs import announce, carry_out, facts
 from training.trackers import Kind, require_trackers
 
 FROM_SCRATCH = LoopConfig(epochs=15, batch=64, lr=0.1, weight_decay=5e-4, warmup=700)
@@ -438,20 +438,15 @@ def train_and_save(options: Train, data: ImageData, found: dict[str, Any], why: 
     if not PartialState().is_main_process:
         return
     scoped(model, data)
-    facts = {
-        **describe(options),
-        **asdict(options.loop),
-        "fingerprint": found,
+    told = {
+        **facts(describe(options), options.loop, found, took, shortening),
         "examples": len(data.train),
-        "cpu_seconds": round(took.cpu_seconds + shortening.cpu_seconds, 1),
-        "wall_seconds": round(took.wall_seconds + shortening.wall_seconds, 1),
-        "threads": torch.get_num_threads(),
         "validation_accuracy": round(accuracy(model, data.validation), 4),
         **({"head": first} if first else {}),
         **({"before_plans": before} if options.shorten.plans else {}),
         **({"chosen": why} if why else {}),
     }
-    model.save_pretrained(options.output, metrics={"training": facts})
+    model.save_pretrained(options.output, metrics={"training": told})
     for rest in (CACHE, SHORTENED):
         shutil.rmtree(options.output / rest, ignore_errors=True)
 
@@ -519,7 +514,7 @@ def answer_first(model: CompactCNN, data: ImageData, options: Train, found: dict
     bf16 = precision(options.loop.precision) == "bf16"
     strength = fit_head(model, data, options.output / CACHE, found, bf16)
     reached = round(accuracy(model, data.validation), 4)
-    facts = {
+    told = {
         "validation_accuracy": reached,
         "kept": False,
         "strength": strength,
@@ -529,11 +524,11 @@ def answer_first(model: CompactCNN, data: ImageData, options: Train, found: dict
         scoped(model, data)
         model.save_pretrained(options.output)
         say(
-            f"first answer after {clock(facts['wall_seconds'])}: a linear layer on the features of {options.backbone} "
+            f"first answer after {clock(told['wall_seconds'])}: a linear layer on the features of {options.backbone} "
             f"is right in {reached:.1%} of {len(data.validation):,} validation pictures; {options.output} can be used, "
             "and all of the network is trained on from there"
         )
-    return facts
+    return told
 
 
 def scoped(model: CompactCNN, data: ImageData) -> None:

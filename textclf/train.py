@@ -33,7 +33,7 @@ from textclf.tokens import Tokens, batch
 from training.averaging import averaging
 from training.command import Flag, command
 from training.loop import LoopConfig, adamw, fit, fitting, require
-from training.runs import announce, carry_out, read_metrics
+from training.runs import announce, carry_out, facts, read_metrics
 from training.texts import TextData, TextSplit, load_texts, subset
 from training.trackers import Kind, require_trackers
 
@@ -399,13 +399,8 @@ def train_and_save(options: Train, data: TextData, found: dict[str, Any], told: 
     )
     if not PartialState().is_main_process:
         return
-    facts = {
-        **describe(options),
-        **asdict(options.loop),
-        "fingerprint": found,
-        "cpu_seconds": round(clock.cpu_seconds, 1),
-        "wall_seconds": round(clock.wall_seconds, 1),
-        "threads": torch.get_num_threads(),
+    training = {
+        **facts(describe(options), options.loop, found, clock),
         "texts": seen,
         "earlier": earlier(model),
         "plans": chosen,
@@ -413,7 +408,7 @@ def train_and_save(options: Train, data: TextData, found: dict[str, Any], told: 
         "read_to_the_end": sum(len(i) < model.config.longest for i in ids) / len(ids),
     }
     trained = final(model, average).cpu().with_scope(ids, held.texts)
-    trained.save_pretrained(options.output, half=True, metrics={"training": facts})
+    trained.save_pretrained(options.output, half=True, metrics={"training": training})
 
 
 def final(model: TextClassifier, average: AveragedModel | None) -> TextClassifier:

@@ -10,16 +10,18 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from accelerate.state import PartialState
 from torch import nn
 
 from training.fingerprint import Data, changes, fingerprint
 from training.left_out import sentences
 from training.lock import locked
-from training.loop import CHECKPOINTS, LoopConfig, RunError, fitting
+from training.loop import CHECKPOINTS, Clock, LoopConfig, RunError, fitting
 from training.measure import parameters
 from training.progress import counted, say
 from training.trackers import LOGS
@@ -225,6 +227,20 @@ def conclude(folder: Path, evaluate: Callable[[], object] | None) -> None:
         evaluate()
     for name in CHECKPOINTS:
         shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def facts(
+    description: Mapping[str, Any], loop: LoopConfig, found: Mapping[str, Any], *took: Clock
+) -> dict[str, Any]:
+    """What ``metrics.json`` tells of any training: its options, the data's fingerprint ``found``, and its time."""
+    return {
+        **description,
+        **asdict(loop),
+        "fingerprint": dict(found),
+        "cpu_seconds": round(sum(clock.cpu_seconds for clock in took), 1),
+        "wall_seconds": round(sum(clock.wall_seconds for clock in took), 1),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def announce(
