@@ -19,7 +19,6 @@ import torch
 import tyro
 from sklearn.manifold import TSNE
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from affinevae import metrics
 from affinevae.affine import GROUPS, enlarge, turn
@@ -131,6 +130,8 @@ def reconstruction(model: AffineVAE, images: Tensor, code: Code) -> dict[str, fl
 
 
 def _ssim(x: Tensor, y: Tensor) -> Tensor:
+    from torchmetrics.functional.image import structural_similarity_index_measure  # takes seconds
+
     return torch.as_tensor(structural_similarity_index_measure(y, x, data_range=1.0, reduction="none"))
 
 

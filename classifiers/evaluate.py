@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 import tyro
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc, multiclass_calibration_error
 
 from classifiers.card import model_card
 from classifiers.data import in_order, load
@@ -72,6 +71,8 @@ def accuracy(model: CompactCNN, split: ImageSplit, plan: str = FULL) -> float:
 
 def evaluate(model: CompactCNN, split: ImageSplit) -> dict[str, Any]:
     """Accuracy, likelihood and calibration, with parameters and multiply-accumulates beside the dense twin's."""
+    from torchmetrics.functional.classification import multiclass_calibration_error  # takes seconds
+
     assert split.labels is not None
     logits, config = logits_of(model, split.images), model.config
     right = logits.argmax(1) == split.labels
@@ -119,6 +120,8 @@ def out_of_scope(model: CompactCNN, own: Tensor, foreign: Tensor) -> dict[str, f
 
     ``flagged`` of the foreign pictures, ``own_flagged`` of its own, and the area under the curve of all thresholds.
     """
+    from torchmetrics.functional.classification import binary_auroc
+
     known, other = (energy(logits_of(model, images)) for images in (own, foreign))
     truth = torch.cat([torch.zeros(len(known)), torch.ones(len(other))]).long()
     # torchmetrics would squash values outside [0, 1] by a sigmoid, whose ends round to ties; ranks keep the order
