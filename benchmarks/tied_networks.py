@@ -242,7 +242,8 @@ def front(results: dict[str, Any]) -> dict[str, Any]:
     """The points of the page's plot: ours, and on CIFAR-10 the published ones."""
     points: list[dict[str, Any]] = [
         {
-            "network": name,
+            "network": r["network"],
+            "origin": r["origin"],
             "parameters": r["parameters"],
             "macs": round(r["MACs, million"] * 1e6),
             "accuracy": round(statistics.fmean(r["accuracies"]) / 100, 5),
@@ -250,15 +251,15 @@ def front(results: dict[str, Any]) -> dict[str, Any]:
             "n": len(r["accuracies"]),
             "tied": entry(r).tied,
             "published": False,
-            "shipped": r["origin"] == SHIPPED,
             "latency_ms": round(r["ms"], 4),
         }
-        for name, r in results["rows"].items()
+        for r in results["rows"].values()
     ]
     for name, (accuracy, millions, work) in (PUBLISHED if results["data"] == "cifar10" else {}).items():
         points.append(
             {
-                "network": f"{name}, published, lossless pixels",
+                "network": name,
+                "origin": "published, lossless pixels",
                 "parameters": round(millions * 1e6),
                 "macs": None if work is None else round(work * 1e6),
                 "accuracy": accuracy / 100,
@@ -266,7 +267,6 @@ def front(results: dict[str, Any]) -> dict[str, Any]:
                 "n": 1,
                 "tied": "BSConv" in name or "ShaResNet" in name,
                 "published": True,
-                "shipped": False,
                 "latency_ms": None,
             }
         )

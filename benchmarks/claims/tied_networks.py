@@ -158,7 +158,7 @@ def _published(points: list[dict[str, Any]], x: Axis, key: str) -> tuple[Point, 
             p[key] / unit,
             p["accuracy"],
             facts=(told(p["accuracy"], ACCURACY), told(p[key] / unit, x, "{:,.0f}")),
-            label=p["network"].split(",")[0],
+            label=p["network"],
         )
         for p in points
         if p.get(key) is not None and drawable(p[key], x)

@@ -22,11 +22,6 @@ TURNED = {"rotation": "any rotation", "cube": "the 24 rotations of the cube"}
 KINDS = ("affine VAE", "plain VAE")
 UPRIGHT = "plain VAE, trained and tested upright"
 SERIES = (*KINDS, UPRIGHT)
-NOTES = (
-    "cube: shapes turned by one of the 24 rotations of the cube; rotation: by any. IoU lost: on upright "
-    "shapes minus on the same shapes turned anyhow. Squared error is summed over voxels; k-means, 5-NN: how "
-    "well the code tells classes."
-)
 
 SECONDS = Axis("training, CPU seconds", "cpu_seconds", "lower", log=True)
 IOU = Axis("IoU at one half", "iou", "higher")

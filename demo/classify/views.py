@@ -313,7 +313,7 @@ def front(loaded: Classifier) -> Values:
     return {
         "lead": f"Every network that was tried: how often it is right, and what it takes.{data}",
         "points": [{**point, "kind": kind} for point, kind in zip(usable, kinds, strict=True)],
-        "chosen": [p["network"] for p in usable if p.get("shipped") or p["network"] in here],
+        "chosen": [p["network"] for p in usable if p.get("origin") == "shipped" or p["network"] in here],
         "axes": AXES,
         "key": KEY,
     }

@@ -20,9 +20,10 @@ function best(points) {
 function plot() {
   const { points, chosen, axes } = props.value, { field, unit } = axes.find((each) => each.field === axis);
   width = $(".plot").clientWidth;
-  const shown = points.filter((point) => point[field] > 0).sort((a, b) => a[field] - b[field]).map((point) => ({
-    ...point, x: point[field], y: point.accuracy, y_error: point.std, ringed: chosen.includes(point.network), label: chosen.includes(point.network) ? point.network : "",
-  }));
+  const shown = points.filter((point) => point[field] > 0).sort((a, b) => a[field] - b[field]).map((point) => {
+    const ringed = !point.published && chosen.includes(point.network);
+    return { ...point, x: point[field], y: point.accuracy, y_error: point.std, ringed, label: ringed ? point.network : "" };
+  });
   if (!shown.length || !width) return;
   const lines = [{ kind: "main", points: best(shown.filter((point) => !point.published)) }];
   const { svg, nodes } = plotted({ width, x: { log: true }, y: { percent: true }, points: shown, lines, title: `Accuracy against ${unit}` });
