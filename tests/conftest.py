@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,3 +54,28 @@ def fresh_accelerator() -> Iterator[None]:
         from accelerate.state import AcceleratorState
 
         AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def cut_short(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
+    """Runs a training that ends at once when so many epochs are logged, before the last of them is saved.
+
+    What a kill at any other moment leaves is in ``tests/faults/test_faults_training.py``.
+    """
+
+    def run(epochs: int, train: Callable[[], object]) -> None:
+        import training.loop
+
+        log = training.loop.log
+
+        def last(output: Path, record: dict[str, Any]) -> None:
+            log(output, record)
+            if record["epoch"] == epochs:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training.loop, "log", last)
+            with pytest.raises(KeyboardInterrupt):
+                train()
+
+    return run

@@ -15,7 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from affinevae import AffineVAE
+from affinevae.evaluate import encode_all, turned
+from affinevae.metrics import angle_summary, pose_errors, wrap
 from benchmarks.tools.notebook import NOTEBOOK, notebook
+from training.datasets import load_images
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -85,6 +89,18 @@ def test_the_notebook_is_the_tutorial_and_runs_what_the_tutorial_runs() -> None:
     assert code[1:] == [
         content if language == "python" else f"%%bash\n{content}" for language, content in run
     ]
+
+
+def test_shape_and_orientation_come_apart_without_labels(finished: Path) -> None:
+    model = AffineVAE.from_pretrained(finished / "runs" / "letters")
+    test = load_images(str(finished / "letters.npz")).test
+    (view, pose, _), (again, other, _) = (turned(test, 24, "rotation", seed, 200) for seed in (5, 6))
+    first, second = encode_all(model, view), encode_all(model, again)
+    follow = wrap(second.pose - first.pose - (other - pose))[:, 0]
+    assert angle_summary(follow)["within_15"] > 0.9
+    assert pose_errors(first.pose[:, 0], pose[:, 0], test.labels)["within_15"] > 0.7
+    searched = (first.nll + first.pose_nats).mean()
+    assert searched < 0.7 * encode_all(model, view, "none").nll.mean()
 
 
 @pytest.mark.parametrize(

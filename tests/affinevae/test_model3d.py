@@ -175,7 +175,7 @@ def test_learns_orientation_of_generated_furniture(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.training
 def test_one_command_from_grids_to_a_measured_folder(tmp_path: Path) -> None:
-    shapes, kind = furniture(160)
+    shapes, kind = furniture(120)
     data, output = tmp_path / "furniture.npz", tmp_path / "model"
     np.savez(
         data,
@@ -193,11 +193,11 @@ def test_one_command_from_grids_to_a_measured_folder(tmp_path: Path) -> None:
         features=2,
         blocks=1,
         poses=PoseTraining(grid_fraction=0.5),
-        loop=LoopConfig(epochs=2, batch=32),
+        loop=LoopConfig(epochs=1, batch=32),
     )
     train(options)
     test = read_metrics(output)["test"]
-    assert test["n"] == 16
+    assert test["n"] == 12
     assert set(test["robustness"]) == {"n", "upright", "cube", "rotation"}
     for key in ("iou", "squared_error", "kmeans_accuracy", "knn_accuracy", "angle_leakage", "search_poses"):
         assert np.isfinite(test[key]), key

@@ -21,7 +21,8 @@ from training.measure import macs, parameters
 from training.runs import read_metrics
 from weights import WeightsError
 
-NETWORKS = ["wrn16-2", *list_networks("resnet20*"), *list_networks("mobilenetv2@0.5:*")]
+DEPTHWISE = ["mobilenetv2@0.5:block-2", "mobilenetv2@0.5:kronecker-2+kernel_bank-2"]
+NETWORKS = ["wrn16-2", *list_networks("resnet20*"), *DEPTHWISE]
 
 
 def lively(network: str, classes: int = 4, channels: int = 3, size: int = 32) -> CompactCNN:

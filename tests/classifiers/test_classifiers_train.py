@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,28 +127,15 @@ def test_a_tied_network_overfits_a_small_batch(family: str) -> None:
     assert loss < 0.1
 
 
-def test_a_killed_run_ends_with_the_same_weights(
-    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_was_cut_short_ends_with_the_same_weights(
+    data: str, tmp_path: Path, cut_short: Callable[[int, Callable[[], object]], None]
 ) -> None:
     loop = LoopConfig(epochs=2, batch=32, lr=0.05, precision="no", checkpoint_every=0)
-    whole, halved = tmp_path / "whole", tmp_path / "halved"
-    train(options(data, whole, loop=loop, measure=False))
-    killed = KeyboardInterrupt()
-    import training.loop as module
-
-    log = module.log
-
-    def interrupted(output: Path, record: dict[str, object]) -> None:
-        log(output, record)
-        if record["epoch"] == 2:
-            raise killed
-
-    monkeypatch.setattr(module, "log", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train(options(data, halved, loop=loop, measure=False))
-    monkeypatch.undo()
-    train(options(data, halved, loop=loop, measure=False))
-    first, second = (CompactCNN.from_pretrained(f).state_dict() for f in (whole, halved))
+    whole, cut = (options(data, tmp_path / name, loop=loop, measure=False) for name in ("whole", "cut"))
+    train(whole)
+    cut_short(2, lambda: train(cut))
+    train(cut)
+    first, second = (CompactCNN.from_pretrained(o.output).state_dict() for o in (whole, cut))
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, rtol=1e-4, atol=1e-5)
 

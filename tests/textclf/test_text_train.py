@@ -6,10 +6,9 @@ import copy
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,13 +51,10 @@ def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_csv(tmp_path_factory.mktemp("data") / "reviews.csv", 160)
 
 
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "textclf.train", *map(str, arguments)]
-
-
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "textclf.train", *map(str, arguments)]
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
 
 def test_every_plan_learns_from_one_training(tmp_path: Path) -> None:
@@ -259,22 +255,21 @@ def test_the_command_writes_a_complete_folder(data_file: Path, backbone: Path, t
     assert told in (tmp_path / "warm" / "README.md").read_text()
 
 
-def test_resume_after_kill_ends_with_the_same_weights(
-    data_file: Path, backbone: Path, tmp_path: Path
+def test_a_run_that_was_cut_short_ends_with_the_same_weights(
+    data_file: Path,
+    backbone: Path,
+    tmp_path: Path,
+    cut_short: Callable[[int, Callable[[], object]], None],
 ) -> None:
-    options = tiny(data_file, backbone, "--epochs", "4", "--checkpoint-every", "0", "--measure", "False")
-    assert run(*options, "--output", tmp_path / "whole").returncode == 0
-    killed = subprocess.Popen(command(*options, "--output", tmp_path / "killed"), stdout=subprocess.DEVNULL)
-    log = tmp_path / "killed" / "log.jsonl"
-    deadline = time.monotonic() + 60
-    while (not log.exists() or log.read_text().count("\n") < 1) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert not (tmp_path / "killed" / "model.safetensors").exists()
-    assert run(*options, "--output", tmp_path / "killed").returncode == 0
-    whole, resumed = (TextClassifier.from_pretrained(tmp_path / n).state_dict() for n in ("whole", "killed"))
-    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    usual = recipe(data_file, backbone, tmp_path / "whole")
+    whole = replace(usual, measure=False, loop=replace(usual.loop, epochs=3, checkpoint_every=0))
+    train(whole)
+    cut = replace(whole, output=tmp_path / "cut")
+    cut_short(2, lambda: train(cut))
+    assert not (cut.output / "model.safetensors").exists()
+    train(cut)
+    first, second = (TextClassifier.from_pretrained(o.output).state_dict() for o in (whole, cut))
+    assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 @pytest.mark.parametrize(

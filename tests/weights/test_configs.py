@@ -30,8 +30,8 @@ KINDS: dict[str, Any] = {
 }
 HOSTILE: dict[str, Any] = {
     "huge": 10**30, "endless": 10**4000, "minus": -1, "half": 1.5, "float": 8.0, "true": True, "null": None,
-    "text": "x", "long text": "x" * 1_000_000, "list": [], "deep list": [[[[8]]]], "numbers": [8] * 100_000,
-    "mapping": {"x": {"y": 1}}, "texts": ["x"] * 100_000, "unhashable": [{}],
+    "text": "x", "long text": "x" * 1_000_000, "list": [], "deep list": [[[[8]]]], "numbers": [8] * 10_000,
+    "mapping": {"x": {"y": 1}}, "texts": ["x"] * 10_000, "unhashable": [{}],
 }  # fmt: skip
 
 
