@@ -47,7 +47,7 @@ from training.pictures import Fit, Preparation, to_floats
 from training.progress import clock, say
 from training.report import listed
 from training.runs import announce, carry_out, facts
-from training.trackers import Kind, require_trackers
+from training.trackers import Kind, move_logs, require_trackers
 
 FROM_SCRATCH = LoopConfig(epochs=15, batch=64, lr=0.1, weight_decay=5e-4, warmup=700)
 FROM_BACKBONE = LoopConfig(epochs=6, batch=64, lr=5e-4, weight_decay=0.05, warmup=100)
@@ -447,6 +447,7 @@ def train_and_save(options: Train, data: ImageData, found: dict[str, Any], why: 
         **({"chosen": why} if why else {}),
     }
     model.save_pretrained(options.output, metrics={"training": told})
+    move_logs(options.output / SHORTENED, options.output)
     for rest in (CACHE, SHORTENED):
         shutil.rmtree(options.output / rest, ignore_errors=True)
 

@@ -24,7 +24,7 @@ from training.lock import locked
 from training.loop import CHECKPOINTS, Clock, LoopConfig, RunError, fitting
 from training.measure import parameters
 from training.progress import counted, say
-from training.trackers import LOGS
+from training.trackers import move_logs
 from weights.checkpoint import METRICS, belonging, read_json, write
 
 FRESH = ".fresh"  # inside a run's folder: the one that will replace it
@@ -151,10 +151,7 @@ def _replace(folder: Path) -> None:
         for name in CHECKPOINTS:
             shutil.rmtree(folder / name, ignore_errors=True)
         write(folder, {name: path.read_bytes() for name, path in new.items()})
-        for logs in done.parent.glob(f"{LOGS}/*"):
-            shutil.rmtree(folder / LOGS / logs.name, ignore_errors=True)
-            (folder / LOGS).mkdir(exist_ok=True)
-            logs.rename(folder / LOGS / logs.name)
+        move_logs(done.parent, folder)
         shutil.rmtree(folder / FRESH)
 
 

@@ -77,6 +77,14 @@ def tracked(
             tracker.finish()
 
 
+def move_logs(source: Path, folder: Path) -> None:
+    """What trackers wrote into a run's folder, to the one that it becomes part of."""
+    for logs in source.glob(f"{LOGS}/*"):
+        shutil.rmtree(folder / LOGS / logs.name, ignore_errors=True)
+        (folder / LOGS).mkdir(exist_ok=True)
+        logs.rename(folder / LOGS / logs.name)
+
+
 def _tracker(kind: str, output: Path, name: str, data: str, resumed: bool) -> GeneralTracker:
     """One that is not started; its project is the data, since runs on the same data can be compared."""
     folder, project = output / LOGS, re.sub(r"[^\w.-]+", "-", data) or "runs"

@@ -161,7 +161,7 @@ def test_learns_orientation_of_generated_furniture(tmp_path: Path) -> None:
     source = TurnedImages(shapes, 16, "cube", seed=0)
     cache = PoseCache(len(shapes), model.group.cell_dim)
     step = make_step(model, source, cache, PoseTraining(grid_fraction=0.3))
-    fit(model, step, len(shapes), LoopConfig(epochs=14, batch=64), tmp_path)
+    fit(model, step, len(shapes), LoopConfig(epochs=7, batch=32), tmp_path)
     split = ImageSplit(*furniture(120, seed=1))
     (x, pose, _), (y, other, _) = (turned(split, 16, "cube", seed, 120) for seed in (5, 6))
     first, second = encode_all(model, x), encode_all(model, y)

@@ -61,7 +61,7 @@ def as_list(output: Path) -> list[list[float]]:
 
 def test_killed_again_and_again(whole: list[list[float]], tmp_path: Path) -> None:
     """The first process is killed before its first change of a file, each one later, until one gets to the end."""
-    for change in range(1, 200, 4):
+    for change in range(1, 200, 7):
         ended = in_child(killed_at, change, tmp_path, as_list, tmp_path)
         assert ended.killed or ended.raised is None, ended
         if not ended.killed:
