@@ -42,6 +42,7 @@ from training.progress import clock, say
 from training.runs import carry_out, read_metrics
 from training.stages import STAGES, Stages
 from training.texts import TextData, load_texts, subset
+from training.trackers import Kind, move_logs, require_trackers
 from weights.checkpoint import CARD, METRICS, WEIGHTS, belonging, to_json, write
 
 SAMPLE = 4000  # training texts whose lengths are looked at
@@ -89,6 +90,7 @@ class Fit:
         export: write the ONNX graphs of the named plans.
         seed: of splits, batches and noise.
         fresh: start over in a folder that holds a run: its model stays until the new one is complete.
+        log_with: trackers that get what log.jsonl gets: tensorboard, trackio, wandb (docs/runs.md).
     """
 
     data: str
@@ -117,10 +119,12 @@ class Fit:
     export: bool = True
     seed: int = 0
     fresh: Flag = False
+    log_with: tuple[Kind, ...] = ()
 
 
 def check(options: Fit) -> None:
     """``RunError`` for options that no data can make right."""
+    require_trackers(options.log_with)
     require("--minutes", options.minutes, 0 < options.minutes < float("inf"), "above 0")
     for name in ("batch", "epochs", "trials", "test", "vocabulary"):
         value = getattr(options, name)
@@ -139,7 +143,7 @@ def check(options: Fit) -> None:
 
 def describe(options: Fit) -> dict[str, Any]:
     """What identifies a run; folders by their names alone."""
-    kept = {k: v for k, v in asdict(options).items() if k not in ("output", "fresh")}
+    kept = {k: v for k, v in asdict(options).items() if k not in ("output", "fresh", "log_with")}
     named = {k: Path(kept[k]).name for k in ("data", "backbone")}
     listed = {k: list(v) for k, v in kept.items() if isinstance(v, tuple)}
     return {**kept, **named, **listed}
@@ -346,6 +350,7 @@ class Fitting:
             ema=EMA,
             validation=known["validation"],
             measure=False,
+            log_with=self.options.log_with,
             supernet=Supernet(
                 shrink=self.options.shrink, skip=self.options.skip, plans=() if first else ("front",)
             ),
@@ -362,6 +367,7 @@ class Fitting:
         )
         if not (folder / name / METRICS).exists():
             train_and_save(options, self.data, self.found, told=True)
+            move_logs(folder / name, self.place)
         trained = read_metrics(folder / name)["training"]
         return {key: trained[key] for key in ("wall_seconds", "cpu_seconds", "epochs", "texts")}
 

@@ -85,7 +85,7 @@ EPOCHS = {"cifar10": 16, "fashion": 8}
 OPTIMIZER: Optimizer = "sgd"
 OPTIMIZER_TITLES = {"muon": "Muon", "sgd": "SGD"}
 SEEDS = 3
-TIED, DENSE, NARROW, PUBLISHED = "tied", "dense", "dense and narrower", "published, longer training"
+SERIES = TIED, DENSE, NARROW, PUBLISHED = "tied", "dense", "dense and narrower", "published, longer training"
 
 OUTSIDE = 1.1  # how far from the dense sizes that were trained a tied network may be and still be compared with them
 
@@ -107,17 +107,8 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "n": results.get("n"),
         "published": bool(published),
     }
-    return [
-        describe(
-            "tied_networks",
-            name,
-            results,
-            numbers,
-            (rows, COLUMNS),
-            _plots(rows, published),
-            (TIED, DENSE, NARROW, PUBLISHED),
-        )
-    ]
+    plots = _plots(rows, published)
+    return [describe("tied_networks", name, results, numbers, (rows, COLUMNS), plots, SERIES)]
 
 
 def _plots(rows: Rows, published: list[dict[str, Any]]) -> tuple[Plot, ...]:

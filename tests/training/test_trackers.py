@@ -19,7 +19,12 @@ from training.runs import claimed, renewed
 from training.trackers import LOGS
 
 CONFIG = LoopConfig(epochs=3, batch=8, checkpoint_every=0, precision="no")
-PACKAGES = ("affinevae", "classifiers", "textclf")
+COMMANDS = {
+    "affinevae.train": "Train",
+    "classifiers.train": "Train",
+    "textclf.train": "Train",
+    "textclf.fit": "Fit",
+}
 
 
 class Kept(GeneralTracker):
@@ -85,13 +90,13 @@ def test_a_run_that_was_killed_goes_on_with_another_tracker(tmp_path: Path) -> N
     assert [line["epoch"] for line in first.lines + second.lines] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_tracker_is_no_part_of_a_run_and_one_that_is_not_installed_is_refused(
-    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = importlib.import_module(f"{package}.train")
-    options = command.Train("mnist", tmp_path)
-    if package == "classifiers":
+    command = importlib.import_module(name)
+    options = getattr(command, COMMANDS[name])("mnist", tmp_path)
+    if name == "classifiers.train":
         options = replace(options, network="resnet20", backbone="none")
     tracked = replace(options, log_with=("wandb",))
     assert command.describe(tracked) == command.describe(options)
