@@ -10,17 +10,19 @@ from benchmarks.tools.tables import Columns, Rows
 from textclf.model import Engine
 
 ENGINES: tuple[Engine, ...] = ("torch", "onnx", "int8")
-COLUMNS: Columns = {f"{TITLES[engine]}, ms": (engine, "{:.2f}") for engine in ENGINES}
-OUTSIDE, FULL, SHORT = "transformers, BERT", "ours, full length", "ours, balanced"
+COLUMNS: Columns = {f"{TITLES[engine]}, processor ms": (engine, "{:.2f}") for engine in ENGINES}
+OUTSIDE, REWRITTEN = "transformers, BERT", "transformers, BERT, rewritten"
+FULL, SHORT = "ours, full length", "ours, balanced"
 
-FLOAT = Axis("milliseconds, ONNX Runtime, float32", "onnx", "lower")
-INT8 = Axis("milliseconds, ONNX Runtime, int8", "int8", "lower")
+FLOAT = Axis("milliseconds of a processor, ONNX Runtime, float32", "onnx", "lower")
+INT8 = Axis("milliseconds of a processor, ONNX Runtime, int8", "int8", "lower")
 
 
 def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     """The claim of one model."""
     rows: Rows = results["rows"]
-    outside, full, short = (need(rows[row], "int8") for row in (OUTSIDE, FULL, SHORT))
+    outside = min(need(rows[row], "int8") for row in (OUTSIDE, REWRITTEN) if row in rows)
+    full, short = (need(rows[row], "int8") for row in (FULL, SHORT))
     numbers = {
         "full": outside / full,
         "short": outside / short,
@@ -28,5 +30,13 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     }
     plots = (Plot("", FLOAT, INT8, of_rows(rows, COLUMNS, FLOAT, INT8, series=str)),)
     return [
-        describe("outside_encoder", name, results, numbers, (rows, COLUMNS), plots, (OUTSIDE, FULL, SHORT))
+        describe(
+            "outside_encoder",
+            name,
+            results,
+            numbers,
+            (rows, COLUMNS),
+            plots,
+            (FULL, SHORT, OUTSIDE, REWRITTEN),
+        )
     ]
