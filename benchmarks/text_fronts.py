@@ -65,6 +65,7 @@ class TextFronts:
         test: test texts, at most.
         shipped: models of ``weights/`` to stand beside them, as their cards have them.
         linear: data sets whose rows get linear models that they lack.
+        kinds: of these; all if left out.
         runs: folder of the trained models.
         output: results.
     """
@@ -75,6 +76,7 @@ class TextFronts:
     test: int = 4000
     shipped: tuple[str, ...] = ("text-imdb", "text-agnews")
     linear: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     runs: Path = Path("runs")
     output: Path = Path("benchmarks/results/text_fronts.json")
 
@@ -134,8 +136,8 @@ def row(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def with_linear(rows: Rows, data: str, shipped: Sequence[str]) -> Rows:
-    """The rows of a data set with every linear model's accuracy on as many of its test texts as they were measured on.
+def with_linear(rows: Rows, data: str, shipped: Sequence[str], kinds: Sequence[str] = ()) -> Rows:
+    """The rows of a data set with linear models' accuracy on as many of its test texts as they were measured on.
 
     A shipped model's texts are read from the columns that it was trained on.
     """
@@ -148,7 +150,7 @@ def with_linear(rows: Rows, data: str, shipped: Sequence[str]) -> Rows:
         if name in rows:
             texts = load_texts(data, text=text)
             test = subset(texts.test, rows[name]["texts"])
-            for kind, model in linear_models(texts).items():
+            for kind, model in linear_models(texts, kinds=kinds).items():
                 right = torch.as_tensor(model.predict(test.texts)) == test.labels
                 found[name] = {**found[name], f"linear, {kind}": several([float(right.float().mean())])}
     return found
@@ -176,7 +178,7 @@ def run(options: TextFronts) -> None:
     shipped = {name: {**_linear_of(recorded.get(name, {})), **found} for name, found in shipped.items()}
     rows = {**shipped, **{name: found for name, found in recorded.items() if name not in shipped}, **ours}
     for data in options.linear:
-        rows = with_linear(rows, data, options.shipped)
+        rows = with_linear(rows, data, options.shipped, options.kinds)
     ran = {**machine(), "cpu": machines(*rows.values())["cpu"]}
     write(options.output, {"shipped": list(shipped), "machine": ran, "commit": commit(), "rows": rows})
     markdown(with_tf_idf(rows), COLUMNS)

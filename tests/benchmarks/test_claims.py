@@ -101,6 +101,21 @@ def test_the_table_has_every_row_of_the_file(path: Path) -> None:
         assert len(first.rows) == len(results["rows"])
 
 
+ALTERNATIVES = (
+    "TF-IDF", "words and characters", "NB-SVM", "frozen embeddings", "static embeddings", "left early",
+    "first and last", "2 layers", "3 layers", "transformers", "plans by hand",
+)  # fmt: skip
+
+
+@named
+def test_an_alternative_to_a_text_model_that_is_named_is_in_the_table(path: Path) -> None:
+    for claim in claims(path):
+        if claim.system == "Text":
+            drawn = table(claim.rows, claim.columns).lower()
+            said = f"{claim.sentence} {claim.limits}".lower()
+            assert not [name for name in ALTERNATIVES if name.lower() in said and name.lower() not in drawn]
+
+
 @named
 def test_every_plotted_number_is_one_of_the_file(path: Path) -> None:
     """As it is, or as a share of one, in millions, or an error as accuracy."""
