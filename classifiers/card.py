@@ -36,7 +36,7 @@ Pictures are prepared as in training: EXIF's orientation is applied, {prepared}.
 | accuracy | {accuracy:.2%}{interval} |{graph}
 | negative log-likelihood, nats | {nll:.3f} |
 | calibration error, 15 bins | {calibration_error:.3f} |{left_out}
-
+{plans}
 {training}
 
 ## Limits
@@ -59,6 +59,31 @@ SCORES = (
     ("nll", "negative log-likelihood, nats"),
     ("calibration_error", "calibration error, 15 bins"),
 )
+
+
+PLANS = """
+One checkpoint, several networks: `model.predict([picture], plan="fastest")`. Accuracies are of the same test pictures,
+times of one of them in ONNX Runtime on one thread; `python -m classifiers.search` found the plans on validation.
+
+| plan | pixels | blocks | eighths of the channels | parameters | MACs | float32 | ms | int8 | ms | served as |
+|---|---|---|---|---|---|---|---|---|---|---|
+{rows}
+"""
+
+
+def plans_table(plans: dict[str, Any]) -> str:
+    """One row a plan, as Markdown; empty for a model that has none."""
+
+    def form(found: dict[str, float] | None) -> str:
+        return f"{found['accuracy']:.2%} | {found['latency_ms']:.2f}" if found else "- | -"
+
+    rows = [
+        f"| {name} | {p['size']} | {' '.join(map(str, p['blocks']))} | {' '.join(map(str, p['widths']))} "
+        f"| {p['parameters']:,} | {p['macs'] / 1e6:.1f} million | {form(p.get('float32'))} | {form(p.get('int8'))} "
+        f"| {p['form']} |"
+        for name, p in plans.items()
+    ]
+    return PLANS.format(rows="\n".join(rows)) if rows else ""
 
 
 def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> str:
@@ -103,6 +128,7 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         calibration_error=test["calibration_error"],
         left_out=on_card(test.get("left_out", {})),
         training=time.format(**training) if "epochs" in training else "",
+        plans=plans_table(result.get("plans", {})),
         foreign="".join(
             f"\n{found['flagged']:.0%} of {found['n']:,} {name} pictures get it, {found['own_flagged']:.0%} of its own."
             for name, found in result.get("out_of_scope", {}).items()

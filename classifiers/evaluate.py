@@ -7,6 +7,7 @@ Writes ``metrics.json`` (accuracy, calibration, size, work) and the model card i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,13 @@ from torch import Tensor
 
 from classifiers.card import model_card
 from classifiers.data import in_order, load
-from classifiers.model import FULL, ONNX, CompactCNN, energy
+from classifiers.model import FULL, ONNX, PRECISIONS, CompactCNN, energy, graph_path, session
 from classifiers.networks import allow_network, create_network, dense_name
 from classifiers.tie import untie
 from training.command import command
 from training.datasets import ImageData, ImageSplit
 from training.left_out import only_finite
-from training.measure import commit, interval, machine, macs, parameters
+from training.measure import commit, compare, interval, machine, macs, parameters
 from training.pictures import to_floats
 from training.progress import say
 from training.runs import claimed, read_metrics
@@ -153,19 +154,68 @@ def measure(data: ImageData, options: Evaluate) -> dict[str, Any]:
     data = in_order(data, model.classes)
     say(f"classifying {len(data.test):,} test pictures")
     foreign = [load(name, config.prepared) for name in options.foreign]
-    result = {
+    known = read_metrics(Path(options.model))
+    result: dict[str, Any] = {
         "data": data.name,
         "terms": options.terms or data.terms,
         "test": evaluate(model, data.test),
         "out_of_scope": {f.name: out_of_scope(model, data.test.images, f.test.images) for f in foreign},
-        "training": read_metrics(Path(options.model)).get("training"),
+        "training": known.get("training"),
+        **({"search": known["search"]} if "search" in known else {}),
         "machine": machine(),
         "commit": commit(),
     }
-    model.save_pretrained(
-        folder, half=options.half, metrics=result, card=model_card(folder.name, config, result)
-    )
+    if config.plans:
+        assert model.folder is not None
+        result["plans"] = evaluate_plans(model.folder, data.test)
+    card = model_card(folder.name, config, result)
+    if (
+        config.plans and folder == model.folder and not options.half
+    ):  # what its graphs were made of stays as it is
+        write(folder, {METRICS: to_json(result), CARD: card.encode()})
+    else:
+        model.save_pretrained(folder, half=options.half, metrics=result, card=card)
     return record_graph(folder, data.test) if (folder / ONNX).is_file() else result
+
+
+def evaluate_plans(folder: Path, split: ImageSplit) -> dict[str, Any]:
+    """Each named plan in each form that a folder has of it: how often it is right, and how long a picture takes.
+
+    Times are of ONNX Runtime on one thread, batch 1, of all plans in turns.
+    """
+    model = CompactCNN.from_pretrained(folder)
+    graphs = {
+        (name, form): path
+        for name in model.plans
+        for form in PRECISIONS
+        if (path := graph_path(folder, name, form)).is_file()
+    }
+    calls = {}
+    for (name, form), path in graphs.items():
+        engine, size = session(path.read_bytes()), model.plan(name).size
+        given = {"image": torch.rand(1, model.config.channels, size, size).numpy()}
+        calls[f"{name} {form}"] = functools.partial(engine.run, None, given)
+    times = compare(calls, rounds=10, repeats=5)
+    found: dict[str, Any] = {}
+    for name, facts in model.plans.items():
+        say(f"plan {name}: classifying {len(split):,} test pictures")
+        network = model.planned(name)
+        one = torch.zeros(1, model.config.channels, network.size, network.size)
+        found[name] = {
+            **facts.plan._asdict(),
+            "n": len(split),
+            "parameters": parameters(network),
+            "macs": macs(network, one),
+            "form": facts.form,
+        }
+        for form in PRECISIONS:
+            if (name, form) in graphs:
+                asked = CompactCNN.from_pretrained(folder, engine="onnx" if form == "float32" else form)
+                found[name][form] = {
+                    "accuracy": accuracy(asked, split, name),
+                    "latency_ms": times[f"{name} {form}"].median_ms,
+                }
+    return found
 
 
 def record_graph(folder: Path, split: ImageSplit) -> dict[str, Any]:

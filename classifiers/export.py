@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import math
 import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 import tyro
-from torch import Tensor
+from torch import Tensor, nn
 
 from classifiers.data import in_order, load
 from classifiers.evaluate import record_graph
@@ -33,6 +35,7 @@ from weights.checkpoint import one_line, write
 
 CALIBRATION = 512  # pictures that set the range of each activation
 OPSET = 17
+LARGE = 64  # tensors with fewer numbers stay as they are
 
 
 @dataclass(frozen=True)
@@ -61,29 +64,72 @@ def to_onnx(model: CompactCNN) -> bytes:
         ValueError: the ``onnx`` package is missing (``pip install -e ".[train]"``), or a network of one's own has
             operations that ONNX has not, or answers otherwise there.
     """
-    config, buffer = model.config, io.BytesIO()
-    example = torch.zeros(2, config.channels, config.size, config.size)
+    config = model.config
+    found = traced(model, torch.zeros(2, config.channels, config.size, config.size), name=config.network)
+    if is_own(config.network):
+        _require_same(found, model)
+    return found
+
+
+def plan_to_onnx(model: CompactCNN, plan: str) -> bytes:
+    """A named plan as ONNX: ``image`` (B, C, S, S) in [0, 1] of the plan's size -> ``logits`` (B, K), any B."""
+    network = model.planned(plan)
+    return traced(network, torch.zeros(2, model.config.channels, network.size, network.size))
+
+
+def traced(
+    module: nn.Module, example: Tensor, given: str = "image", name: str = "the network", free: bool = False
+) -> bytes:
+    """A module of one input and one output as ONNX, for any batch, and where it is ``free`` any sides.
+
+    Raises:
+        ValueError: as for :func:`to_onnx`.
+    """
+    buffer = io.BytesIO()
     try:
         with torch.no_grad(), warnings.catch_warnings():
             # Which product comes first depends on the size of the maps, which an export fixes: no cause to warn.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                model.eval(),
+                module.eval(),
                 (example,),
                 buffer,  # type: ignore[arg-type]
-                input_names=["image"],
+                input_names=[given],
                 output_names=["logits"],
-                dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
+                dynamic_axes={
+                    given: {0: "batch", **({2: "height", 3: "width"} if free else {})},
+                    "logits": {0: "batch"},
+                },
                 opset_version=OPSET,
                 dynamo=False,
             )
     except (ImportError, torch.onnx.errors.OnnxExporterError) as error:
         if importlib.util.find_spec("onnx") is None:
             raise ValueError(f"the export needs the packages of the extra `train`: {error}") from error
-        raise ValueError(f"{config.network} cannot be written as ONNX: {one_line(error)}") from error
-    if is_own(config.network):
-        _require_same(buffer.getvalue(), model)
+        raise ValueError(f"{name} cannot be written as ONNX: {one_line(error)}") from error
     return buffer.getvalue()
+
+
+def halved(graph: bytes) -> bytes:
+    """A float32 graph whose kernels are stored as float16, which a session widens once, while it loads."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load_from_string(graph)
+    casts, kept = [], []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or math.prod(tensor.dims) < LARGE:
+            kept.append(tensor)
+            continue
+        half = numpy_helper.to_array(tensor).astype(np.float16)
+        kept.append(numpy_helper.from_array(half, f"{tensor.name}.half"))
+        casts.append(helper.make_node("Cast", [f"{tensor.name}.half"], [tensor.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.initializer.extend(kept)
+    model.graph.node.extend(nodes)
+    found: bytes = model.SerializeToString()
+    return found
 
 
 @torch.no_grad()

@@ -267,10 +267,18 @@ class CompactCNN(
         Raises:
             ValueError: there is no such plan.
         """
-        if norms is None and isinstance(plan, str) and plan != FULL:
-            self.plan(plan)
-            norms = self.norms.get_buffer(_norms_of(plan))
+        if norms is None and isinstance(plan, str):
+            norms = self.norms_of(plan)
         return shorter.shortened(self.network, self.plan(plan), norms, self.mean, self.std)
+
+    def norms_of(self, plan: str) -> Tensor | None:
+        """Scales and shifts (2, C) of a named plan's norms; None for the full one, whose norms have statistics.
+
+        Raises:
+            ValueError: there is no such plan.
+        """
+        self.plan(plan)
+        return None if plan == FULL else self.norms.get_buffer(_norms_of(plan))
 
     def calibrated(self, plan: Plan, images: Tensor, moments: shorter.Moments | None = None) -> Tensor:
         """Scales and shifts (2, C) of a plan's norms, set by training pictures (B, C, H, W) in [0, 1].
@@ -317,13 +325,10 @@ class CompactCNN(
         model: Self = super().from_pretrained(pretrained_model_name_or_path, **options)
         assert model.folder is not None
         model.asked = engine
-        if engine != "torch" and not model.config.plans:
-            if engine != "auto" or (model.folder / ONNX).is_file():
-                model.session = open_session(model.folder / ONNX, model)
-                model.quantised = is_quantised((model.folder / ONNX).read_bytes())
-        elif engine != "torch":
-            for name in model.plans:
-                model._graph(name)  # says which is missing
+        wanted = engine in ("onnx", "int8") or (engine == "auto" and (model.folder / ONNX).is_file())
+        if wanted and not model.config.plans:
+            model.session = open_session(model.folder / ONNX, model)
+            model.quantised = is_quantised((model.folder / ONNX).read_bytes())
         channels_last(model)
         model.loaded = _versions(model)
         return model

@@ -378,6 +378,13 @@ def norm_channels(network: nn.Module, plan: Plan) -> int:
     return sum(unit.rows for block in blocks for unit in block.units if isinstance(unit, Unit))
 
 
+def own_scales(network: nn.Module, plan: Plan) -> Tensor:
+    """As :func:`calibrate`, of the statistics that the norms were trained with."""
+    blocks, _ = layout(network, plan)
+    units = [unit for block in blocks for unit in block.units if isinstance(unit, Unit)]
+    return torch.cat([_own_scale(unit) for unit in units], 1).detach()
+
+
 # The small network by itself ----------------------------------------------------------------------------------------
 
 

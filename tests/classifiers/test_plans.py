@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from classifiers import CompactCNN, create_network, plans, tie
 from classifiers.augment import Augment, Pictures
+from classifiers.images import resize
 from classifiers.model import PlanFacts
 from classifiers.networks import InvertedResidual
 from classifiers.plans import WHOLE, Plan
@@ -124,8 +126,6 @@ def test_norms_of_a_plan_hand_on_what_the_full_networks_do(size: int) -> None:
         found.append((gap[varied], varied))
         return y
 
-    from classifiers.images import resize
-
     plans.run(model.network, (resize(given, size) - model.mean) / model.std, plan, norm)
     assert done[0] == norms.shape[1]
     assert max(float(gap.abs().max()) for gap, _ in found if len(gap)) < 1e-2
@@ -136,7 +136,7 @@ def test_sorting_channels_changes_no_answer_and_puts_worth_first(name: str) -> N
     model = CompactCNN(**learned(name)._arguments())
     model.load_state_dict(learned(name).state_dict())
     model.eval()
-    block = next(b for b in model.network if isinstance(b, InvertedResidual) and len(b.body) > 2)
+    block = next(b for b in model.network.modules() if isinstance(b, InvertedResidual) and len(b.body) > 2)
     last = next(m for m in block.body[-1].modules() if isinstance(m, nn.Conv2d))
     with torch.no_grad():
         last.weight[:, 1:4] = 0  # three channels that nothing comes of
@@ -221,8 +221,9 @@ def test_named_plans_are_saved_with_their_norms(tmp_path: Path, half: bool) -> N
     assert set(loaded.plans) == {"full", "balanced", "fastest"}
     assert loaded.plans["fastest"] == named.plans["fastest"]
     for plan in loaded.plans:
-        close = {"atol": 5e-2, "rtol": 5e-2} if half else {"atol": 1e-6, "rtol": 1e-6}
-        torch.testing.assert_close(loaded.predict(images(), plan), named.predict(images(), plan), **close)
+        close = 5e-2 if half else 1e-6
+        both = loaded.predict(images(), plan), named.predict(images(), plan)
+        torch.testing.assert_close(*both, atol=close, rtol=close)
     answers = [loaded.predict(images(), plan) for plan in loaded.plans]
     assert not torch.allclose(answers[0], answers[1], atol=1e-4)
     torch.testing.assert_close(loaded.predict(images()), answers[1])  # "balanced" where nothing is said
@@ -233,7 +234,7 @@ def test_named_plans_are_saved_with_their_norms(tmp_path: Path, half: bool) -> N
     assert maps.shape[1] == loaded.planned("fastest").head[-1].in_features  # type: ignore[union-attr]
 
 
-def test_a_plan_answers_for_the_weights_as_they_are(tmp_path: Path) -> None:
+def test_a_plan_bothfor_the_weights_as_they_are(tmp_path: Path) -> None:
     with_named(learned(NAMES[0])).save_pretrained(tmp_path)
     model = CompactCNN.from_pretrained(tmp_path)
     before = model.predict(images(), "fastest")
@@ -255,8 +256,6 @@ def test_a_plan_answers_for_the_weights_as_they_are(tmp_path: Path) -> None:
     ],
 )
 def test_a_config_with_a_plan_that_is_none_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    import json
-
     with_named(learned(NAMES[0])).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["plans"]["balanced"] |= change
