@@ -60,7 +60,9 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     tensors = {f"{name}.{key}": value for name, layer in layers for key, value in layer.state_dict().items()}
     torch.save(tensors, place / "models" / "tiny.pth")
     monkeypatch.syspath_prepend(place.parent)
-    package = Package("package_of_tiny", "pip install package-of-tiny", "tiny", (0.5,) * 3, (0.25,) * 3)
+    package = Package(
+        "package_of_tiny", "pip install package-of-tiny", "tiny", (0.5,) * 3, (0.25,) * 3, "none"
+    )
     monkeypatch.setitem(backbone.PACKAGES, "tiny", package)
     monkeypatch.setattr(choice, "DEFAULT", "tiny")
     return "tiny"
