@@ -189,16 +189,14 @@ class Fitting:
         self.stage("linear models on words", "linear", self.train_linear)
         self.train("trained", "frozen", "training over random plans", choose.TRAIN * self.left())
         self.stage("search", "searched", partial(self.search, "trained"))
-        if self.stages.once("more", lambda: {"more": self.left() > LITTLE * 60 * self.options.minutes})[
-            "more"
-        ]:
+        enough = LITTLE * 60 * self.options.minutes
+        if self.stages.once("more", lambda: {"more": self.left() > enough})["more"]:
             share = choose.TUNE / (1 - choose.TRAIN) * self.left()
             self.train("tuned", "trained", "training on with the plans found", share)
             self.stage("search again", "searched-again", partial(self.search, "tuned"))
         best = self.stages.once("kept", self.keep)["kept"]
-        self.put(
-            self.stages.folder / best
-        )  # at the very last: with its metrics, the folder counts as trained
+        # At the very last: with its metrics, the folder counts as trained.
+        self.put(self.stages.folder / best)
 
     def stage(self, what: str, name: str, make: Callable[[], Mapping[str, Any]]) -> None:
         """Do it once, and say so."""

@@ -8,6 +8,7 @@ plans: TF-IDF with a support vector machine, the same with pieces of words besid
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,8 +56,12 @@ def linear_models(
         strengths: of kinds whose strength is known already: these are not tried again.
         kinds: of ``KINDS``; those of the strengths, or all, if left out.
     """
+    from sklearn.exceptions import ConvergenceWarning
+
     known = strengths or {}
-    return {name: KINDS[name](data, known.get(name)) for name in kinds or known or KINDS}
+    with warnings.catch_warnings():  # the strongest of those tried seldom converge, and are seldom the best
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return {name: KINDS[name](data, known.get(name)) for name in kinds or known or KINDS}
 
 
 def tfidf_svm(data: TextData, strength: float | None = None) -> Linear:
