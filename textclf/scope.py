@@ -6,7 +6,7 @@ It is compared with what texts of its length have: a short text's mean varies mo
     z = (surprisal - mean) / sqrt(within^2 / tokens + between^2)
 
 No network is asked, so the hint is the same for every plan and engine, and costs nothing. It knows other languages,
-other subjects and letters in no order; not a review of another film.
+letters in no order, and long texts on another subject; a few common words on another subject look like any others.
 """
 
 from __future__ import annotations
