@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd as ConvNd
 
-from classifiers.model import CompactCNN
+from classifiers.images import resize
+from classifiers.model import FULL, CompactCNN
 from classifiers.networks import Head
 from classifiers.tied import Blueprint, KernelBank, TiedConv, output_size
 
@@ -70,21 +71,29 @@ def shared_kernels(model: CompactCNN, layer: str) -> Tensor:
 
 
 @torch.no_grad()
-def class_activation(model: CompactCNN, image: Tensor) -> Tensor | None:
+def class_activation(model: CompactCNN, image: Tensor, plan: str = FULL) -> Tensor | None:
     """How much each place of pictures (B, C, H, W) in [0, 1] speaks for each class, (B, K, h, w).
 
     The mean over the places, plus the linear layer's bias, is the logits (Zhou et al. 2016, "Learning Deep Features for
     Discriminative Localization"). None for networks in which no mean over a map stands before the linear layer.
     """
+    if plan != FULL:
+        short = model.planned(plan)
+        return _activation(short.maps(resize(image, short.size)), short.head)
     network = model.network
     if not isinstance(network, nn.Sequential) or not isinstance(head := network[-1], Head):
         return None
     x = (image - model.mean) / model.std
     for layer in list(network)[:-1]:
         x = layer(x)
+    return _activation(x, head) if x.shape[-1] > 1 else None
+
+
+def _activation(maps: Tensor, head: Head) -> Tensor:
+    """The linear layer at each place of maps (B, C, h, w)."""
     linear = head[-1]
     assert isinstance(linear, nn.Linear)
-    return torch.einsum("kc,bchw->bkhw", linear.weight, x) if x.shape[-1] > 1 else None
+    return torch.einsum("kc,bchw->bkhw", linear.weight, maps)
 
 
 def _weighted(model: CompactCNN) -> list[tuple[str, nn.Module]]:

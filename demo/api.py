@@ -53,7 +53,7 @@ def build(models: Models) -> None:
 
 def _described(loaded: Loaded | Classifier | Reader) -> Values:
     if isinstance(loaded, Reader):
-        plans = {plan: stop.factors for stop in loaded.stops for plan in stop.names}
+        plans = {plan: stop.facts.factors for stop in loaded.stops for plan in stop.names}
         return {
             "longest": loaded.model.config.longest,
             "plans": plans,
@@ -67,6 +67,7 @@ def _described(loaded: Loaded | Classifier | Reader) -> Values:
             "channels": config.channels,
             "parameters": net.parameters,
             "macs": net.macs,
+            "plans": {plan: stop.facts.plan._asdict() for stop in loaded.stops for plan in stop.names},
             "classes": config.classes,
         }
     vae = loaded.model.config

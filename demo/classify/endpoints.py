@@ -17,31 +17,36 @@ def build(models: Models) -> None:
     """The endpoint of classifiers, inside an open ``gr.Blocks``."""
 
     @refusing
-    def classify_image(image: str, model: str) -> Values:
+    def classify_image(image: str, model: str, plan: str = "balanced") -> Values:
         """Say what is in a picture, with a compact network.
 
         Returns the five likeliest classes with their probabilities, all classes, whether the picture is like the
-        training ones (in_scope), the milliseconds of one answer on this machine (median, one thread), and the
-        network's parameters and multiply-accumulates.
+        training ones (in_scope), the plan that was used, the milliseconds of one answer on this machine (median, one
+        thread), and the parameters and multiply-accumulates of what ran.
 
         Args:
             image: a PNG, JPEG, WebP, GIF or BMP file; it is prepared as the training pictures were.
             model: a name from list_models whose kind is classifier.
+            plan: how much of the network runs: "full", or another of those that list_models names.
         """
         loaded = models.classifier(model)
         if not image:
             raise ValueError("There is no picture: send a file as image.")
-        net = loaded.compact
+        net = loaded.planned(loaded.plan(plan))
         prepared = net.model.prepare([read_image_file(image)])
         (times,) = scenes.rounds([net], prepared)
-        return scenes.as_json(loaded.name, scenes.answer(net, prepared)) | {
+        return scenes.as_json(loaded.name, net.plan, scenes.answer(net, prepared)) | {
             "milliseconds": round(median(times), 3),
             "parameters": net.parameters,
             "macs": net.macs,
         }
 
     with gr.Column(visible=False):
-        asked = [gr.File(type="filepath", label="image"), gr.Textbox("cnn-cifar10", label="model")]
+        asked = [
+            gr.File(type="filepath", label="image"),
+            gr.Textbox("cnn-cifar10", label="model"),
+            gr.Textbox("balanced", label="plan"),
+        ]
         gr.Button().click(
             classify_image, asked, gr.JSON(label="answer"), api_name="classify_image",
             concurrency_id="classify", concurrency_limit=2,

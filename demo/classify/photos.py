@@ -17,14 +17,9 @@ LIVE = 3  # classes that are shown while the camera runs
 LONGEST = 300  # characters of a file's name
 
 
-def about(loaded: Classifier) -> Values:
-    """What the page asks with."""
-    return {"model": loaded.name, "side": loaded.compact.model.config.size}
-
-
-def classify(loaded: Classifier, picture: Image.Image) -> Values:
+def classify(loaded: Classifier, plan: object, picture: Image.Image) -> Values:
     """The likeliest classes of one picture: one answer, and nothing besides."""
-    net = loaded.compact
+    net = loaded.planned(loaded.plan(plan))
     said = scenes.answer(net, net.model.prepare([picture]))
     return {"top": [{"name": name, "p": p, "words": percent(p)} for name, p in said.top(LIVE)]}
 

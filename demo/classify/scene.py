@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlencode
 
@@ -15,6 +15,7 @@ from demo import timing
 from demo.classify import examples
 from demo.models.outside import as_arguments
 from demo.models.registry import Classifier, Net
+from demo.models.stops import FULL, USUAL
 from demo.pictures import smaller
 from demo.types import Values
 from demo.uploads.values import UploadError, read_integer, read_number
@@ -23,7 +24,7 @@ from demo.words import percent
 TOP = 5
 MIDDLE = 0.5
 PHOTOS_FROM = 64  # pixels a side that a network sees
-UNSURE = 0.4  # of the likeliest class: less is said with a doubt
+UNSURE, CLOSE = 0.4, 0.1  # of the likeliest class, and ahead of the next: less is said with a doubt
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Verdict:
         start: where the picture came from: upload or example-NUMBER.
         picture: as it came, made smaller where it was large.
         image: as the networks see it, (1, C, S, S).
-        answers: the compact network's, and its twin's where there is one.
+        answers: of what is compared: the compact network's and its twin's, or the plan's and the full network's.
         at: where along its longer side the picture is cut to a square, 0 at its start to 1 at its end.
     """
 
@@ -69,6 +70,7 @@ class Verdict:
     image: Tensor
     answers: tuple[Answer, ...]
     at: float = MIDDLE
+    plan: str = FULL
 
     @property
     def in_scope(self) -> bool:
@@ -78,11 +80,17 @@ class Verdict:
 # ---- where a verdict comes from ----
 
 
-def look_at(loaded: Classifier, picture: Image.Image, start: str = "upload", at: float = MIDDLE) -> Verdict:
+def look_at(
+    loaded: Classifier,
+    picture: Image.Image,
+    start: str = "upload",
+    at: float = MIDDLE,
+    plan: object = USUAL,
+) -> Verdict:
     """Ask the networks about a picture."""
-    image = loaded.compact.model.prepare([cut(picture, at)])
-    picture = smaller(picture)
-    return Verdict(loaded.name, start, picture, image, tuple(answer(net, image) for net in loaded.nets), at)
+    image, chosen = loaded.compact.model.prepare([cut(picture, at)]), loaded.plan(plan)
+    said = tuple(answer(net, image) for net in loaded.nets(chosen))
+    return Verdict(loaded.name, start, smaller(picture), image, said, at, chosen)
 
 
 def cut(picture: Image.Image, at: float) -> Image.Image:
@@ -100,19 +108,26 @@ def square(picture: Image.Image, at: float) -> tuple[int, int, int, int]:
 
 def moved(seen: Verdict, loaded: Classifier, at: float) -> Verdict:
     """The same picture, cut elsewhere."""
-    return look_at(loaded, seen.picture, seen.start, at)
+    return look_at(loaded, seen.picture, seen.start, at, seen.plan)
+
+
+def with_plan(seen: Verdict, loaded: Classifier, plan: object) -> Verdict:
+    """The same picture, seen by another plan."""
+    chosen = loaded.plan(plan)
+    said = tuple(answer(net, seen.image) for net in loaded.nets(chosen))
+    return replace(seen, answers=said, plan=chosen)
 
 
 def answer(net: Net, image: Tensor) -> Answer:
     """What a network says of one prepared picture."""
-    logits = net.model.logits(image)
+    logits = net.logits(image)
     scope = float(net.model.get_buffer("scope"))
     return Answer(net.model.classes, tuple(logits.softmax(1)[0].tolist()), float(energy(logits)), scope)
 
 
-def from_example(loaded: Classifier, index: int, at: float = MIDDLE) -> Verdict:
+def from_example(loaded: Classifier, index: int, at: float = MIDDLE, plan: object = USUAL) -> Verdict:
     """One of our pictures that suits the model."""
-    return look_at(loaded, examples.example(example_kind(loaded), index), f"example-{index + 1}", at)
+    return look_at(loaded, examples.example(example_kind(loaded), index), f"example-{index + 1}", at, plan)
 
 
 def opening(loaded: Classifier) -> Verdict:
@@ -142,21 +157,27 @@ def example_kind(loaded: Classifier) -> examples.Kind:
 def words(verdict: Verdict) -> str:
     """Who says what, and whether they agree; no certainty about a picture out of scope, or where none is likely."""
     said = [a.top(2) for a in verdict.answers]
-    (name, sure), second = said[0][0], said[0][1]
-    if len(said) == 1 and not verdict.in_scope:
-        return f"If it had to choose: {name}."
-    if len(said) == 1:
-        if sure < UNSURE:
-            return f"It is not sure: perhaps {name} ({percent(sure)}), or {second[0]} ({percent(second[1])})."
-        return f"The network says {name}, {percent(sure)}."
-    other, as_sure = said[1][0]
-    if name == other:
-        return f"Both say {name}." if verdict.in_scope else f"If they had to choose, both would say {name}."
+    (name, sure), (next_name, next_sure) = said[0]
+    other, other_sure = said[-1][0]
     if not verdict.in_scope:
+        if verdict.plan != FULL or name == other:
+            both = len(said) > 1 and verdict.plan == FULL
+            return (
+                f"If they had to choose, both would say {name}." if both else f"If it had to choose: {name}."
+            )
         return f"If they had to choose, the compact network would say {name} and its dense twin {other}."
+    if sure < UNSURE or sure - next_sure < CLOSE:
+        return f"It is not sure: perhaps {name} ({percent(sure)}), or {next_name} ({percent(next_sure)})."
+    if len(said) == 1:
+        return f"The network says {name}, {percent(sure)}."
+    if verdict.plan != FULL:
+        full = "" if name == other else f" All of the network: {other}, {percent(other_sure)}."
+        return f"{name[0].upper()}{name[1:]}, {percent(sure)}.{full}"
+    if name == other:
+        return f"Both say {name}."
     return (
         f"They disagree: the compact network says {name} ({percent(sure)}), "
-        f"its dense twin {other} ({percent(as_sure)})."
+        f"its dense twin {other} ({percent(other_sure)})."
     )
 
 
@@ -165,8 +186,8 @@ def words(verdict: Verdict) -> str:
 
 def rounds(nets: Sequence[Net], image: Tensor) -> list[timing.Rounds]:
     """Milliseconds of one picture on one thread, round by round, the networks taking turns."""
-    times = timing.rounds({net.name: partial(net.model.logits, image) for net in nets})
-    return [times[net.name] for net in nets]
+    times = timing.rounds({str(place): partial(net.logits, image) for place, net in enumerate(nets)})
+    return list(times.values())
 
 
 # ---- what one can take away ----
@@ -175,6 +196,7 @@ def rounds(nets: Sequence[Net], image: Tensor) -> list[timing.Rounds]:
 def as_query(verdict: Verdict) -> str:
     """The URL query of the picture; of an upload the model only."""
     query = {"tab": "classify", "model": verdict.model}
+    query |= {"plan": verdict.plan} if verdict.plan != FULL else {}
     if verdict.start != "upload":
         query |= {"start": verdict.start}
         query |= {"at": f"{verdict.at:g}"} if verdict.at != MIDDLE else {}
@@ -188,7 +210,7 @@ def from_query(query: Mapping[str, str], loaded: Classifier) -> Verdict:
         raise UploadError("The link does not say what to start from: start is example-1, example-2, ...")
     count = len(examples.names(example_kind(loaded)))
     index = read_integer(start.removeprefix("example-"), "The example in the link", 1, count)
-    return from_example(loaded, index - 1, read_place(query.get("at", MIDDLE)))
+    return from_example(loaded, index - 1, read_place(query.get("at", MIDDLE)), query.get("plan", FULL))
 
 
 def read_place(value: object) -> float:
@@ -196,10 +218,11 @@ def read_place(value: object) -> float:
     return round(read_number(value, "The place of the cut", 0, 1), 3)
 
 
-def as_json(model: str, answer: Answer) -> Values:
+def as_json(model: str, plan: str, answer: Answer) -> Values:
     """What a network says, in plain numbers."""
     return {
         "model": model,
+        "plan": plan,
         "classes": list(answer.classes),
         "probabilities": dict(answer.top()),
         "in_scope": answer.in_scope,
@@ -214,6 +237,7 @@ def as_python(verdict: Verdict) -> str:
         if verdict.at != MIDDLE
         else ""
     )
+    planned = f', plan="{verdict.plan}"' if verdict.plan != FULL else ""
     return f"""from PIL import Image
 from classifiers import CompactCNN
 from classifiers.model import energy
@@ -222,9 +246,9 @@ model = CompactCNN.from_pretrained({as_arguments(verdict.model)})
 picture = Image.open("picture.png")  # any size and mode
 {moved_to}
 # (1, {len(verdict.answers[0].classes)}) probabilities; for the picture shown: {expected}, ...
-probabilities = model.predict([picture])[0]
+probabilities = model.predict([picture]{planned})[0]
 best = model.classes[probabilities.argmax()]
 
 # Unlike anything it was trained on?
-out_of_scope = bool(energy(model.logits([picture]))[0] > model.scope)
+out_of_scope = bool(energy(model.logits([picture]{planned}))[0] > model.scope)
 """

@@ -21,6 +21,7 @@ LABELS = {
     "cnn-fashion": "Clothes, grey",
 }
 FIRST = "cnn-imagenet"
+COMPARED = "cnn-cifar10"  # with a dense twin
 NO_MODEL = (
     "There is no usable classifier in weights/ yet: `python -m classifiers.train --data cifar10` makes one."
 )
@@ -40,7 +41,7 @@ class Classify(ModelTab[Verdict, Classifier]):
 
     name, labels, first, no_model = "classify", LABELS, FIRST, NO_MODEL
     scenes = scenes
-    answers = 11  # seven shown, four about the model
+    answers = 12  # nine shown, three about the model
 
     def names(self) -> list[str]:
         return self.models.classifiers()
@@ -54,18 +55,24 @@ class Classify(ModelTab[Verdict, Classifier]):
         url = field(event, "url")
         if url is None:
             raise UploadError(f"The file is too large: a picture may have {LIMITS}.")
-        return self.show(scenes.look_at(self._loaded(seen), read_data_url(url)))
+        return self.show(scenes.look_at(self._loaded(seen), read_data_url(url), plan=seen.plan))
 
     def example(self, seen: Verdict, event: gr.EventData) -> Outputs:
         loaded = self._loaded(seen)
         count = len(examples.names(scenes.example_kind(loaded)))
         return self.show(
-            scenes.from_example(loaded, read_integer(field(event, "index"), "The example", 0, count - 1))
+            scenes.from_example(
+                loaded, read_integer(field(event, "index"), "The example", 0, count - 1), plan=seen.plan
+            )
         )
 
     def cut(self, seen: Verdict, event: gr.EventData) -> Outputs:
         """The square that the network sees was moved."""
         return self.show(scenes.moved(seen, self._loaded(seen), scenes.read_place(field(event, "at"))))
+
+    def replan(self, seen: Verdict, event: gr.EventData) -> Outputs:
+        """The slider moved."""
+        return self.show(scenes.with_plan(seen, self._loaded(seen), field(event, "plan")))
 
     def look(self, seen: Verdict | None) -> Values:
         """Where the networks looked, after the answer is on screen."""
@@ -76,26 +83,27 @@ class Classify(ModelTab[Verdict, Classifier]):
         if seen is None:
             return gr.skip()
         loaded = self._loaded(seen)
-        return views.costs(loaded, scenes.rounds(loaded.nets, seen.image))
+        return views.costs(seen, loaded, scenes.rounds(loaded.nets(seen.plan), seen.image))
 
     # ---- what they show ----
 
     def show(self, scene: Verdict, steered: bool = False) -> Outputs:
-        """Verdict, photo, answers, where they looked, costs, keep and snippet."""
+        """Verdict, photo, answers, plans, where they looked, costs, many photos, keep and snippet."""
         loaded = self._loaded(scene)
         return [
             scene,
             views.photo(scene, loaded),
             views.answers(scene, loaded),
+            views.plans(scene, loaded),
             gr.skip(),  # follows
-            views.costs(loaded, None),
+            views.costs(scene, loaded, None),
+            views.asking(scene, loaded),
             views.keep(scene),
             scenes.as_python(scene),
         ]
 
     def about(self, loaded: Classifier) -> Outputs:
-        about = [views.kernel_layers(loaded), views.parts(loaded), views.front(loaded)]
-        return [*about, photos.about(loaded)]
+        return [views.kernel_layers(loaded), views.parts(loaded), views.front(loaded)]
 
     def nothing(self) -> Outputs:
         skipped = super().nothing()
@@ -110,7 +118,8 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
         return views.draw_layer(models.classifier(str(asked["model"])), str(asked["layer"]))
 
     def classify_photo(asked: Asked) -> Values:
-        return photos.classify(models.classifier(str(asked["model"])), read_data_url(asked["url"]))
+        loaded = models.classifier(str(asked["model"]))
+        return photos.classify(loaded, asked["plan"], read_data_url(asked["url"]))
 
     def sum_up(asked: Asked) -> Values:
         return photos.sum_up(asked["rows"], asked["seconds"])
@@ -125,6 +134,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
         scripts = ("file", "picture", "examples", "photo")
         photo = component(tab.name, "photo", *scripts, scale=0, min_width=280, server_functions=[one])
         with gr.Column(elem_classes="findings", min_width=300):
+            plans = component(tab.name, "plans")
             answers = component(tab.name, "answers")
             costs = component(tab.name, "costs")
             looked = component(tab.name, "looked")
@@ -137,8 +147,8 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     front = component(tab.name, "front", "points", "plot", "front")
     keep, snippet = keep_panel(tab.name)
 
-    shown = [seen, photo, answers, looked, costs, keep, snippet]
-    all_of_it = [picker, *shown, kernels, parts, front, many]
+    shown = [seen, photo, answers, plans, looked, costs, many, keep, snippet]
+    all_of_it = [picker, *shown, kernels, parts, front]
     listen, after = listening(tab.name)
 
     def explain(event: Dependency) -> None:
@@ -149,6 +159,11 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     explain(opened.select(tab.enter, seen, all_of_it, **listen))
     explain(picker.input(tab.pick, [seen, picker], all_of_it, **listen))
     newest: Options = {"trigger_mode": "always_last", **listen}
-    events = (photo.upload, tab.upload), (photo.example, tab.example), (photo.cut, tab.cut)
+    events = (
+        (photo.upload, tab.upload),
+        (photo.example, tab.example),
+        (photo.cut, tab.cut),
+        (plans.input, tab.replan),
+    )
     for event, handler in events:
         explain(event(kindly(handler), seen, shown, **newest))

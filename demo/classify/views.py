@@ -9,16 +9,20 @@ import math
 from collections.abc import Sequence
 
 import torch
+from classifiers.plans import Plan
 from PIL import Image
 from torch import Tensor
 
 from classifiers.anatomy import Layer, class_activation, kernels, shared_kernels, tied_layers
+from classifiers.images import resize
+from classifiers.model import PlanFacts
 from demo.classify import examples
 from demo.classify import scene as scenes
 from demo.classify.scene import Verdict
 from demo.classify.treemap import treemap
 from demo.costs import plain_row, row, timed_row
 from demo.models.registry import Classifier, Net
+from demo.models.stops import FULL, Stop
 from demo.pictures import data_url, png
 from demo.timing import Rounds
 from demo.types import Values
@@ -59,12 +63,16 @@ def photo(seen: Verdict, loaded: Classifier) -> Values:
         "wide": width,
         "high": height,
         "at": seen.at if config.fit == "crop" and width != height else None,
-        "side": config.size,
-        "model": loaded.name,
+        **asking(seen, loaded),
         "examples": [
             {"name": name, "url": _thumbnail(kind, i)} for i, name in enumerate(examples.names(kind))
         ],
     }
+
+
+def asking(seen: Verdict, loaded: Classifier) -> Values:
+    """What the page asks with about photos and the pictures of a camera."""
+    return {"model": loaded.name, "plan": seen.plan, "side": loaded.compact.size}
 
 
 def shown(picture: Image.Image) -> str:
@@ -87,42 +95,77 @@ def _thumbnail(kind: examples.Kind, index: int) -> str:
 
 def answers(seen: Verdict, loaded: Classifier) -> Values:
     """What the networks see and say."""
-    size = seen.image.shape[-1]
+    compared = loaded.nets(seen.plan)
+    size = compared[0].size
     return {
         "words": scenes.words(seen),
         "in_scope": seen.in_scope,
-        "sees": _seen(seen),
+        "sees": _seen(resize(seen.image, size)),
         "size": f"{size} x {size} pixels",
         "nets": [
             {
-                "title": _title(net, loaded),
-                "network": net.model.config.network,
+                "title": _title(net, compared),
+                "network": net.model.config.network if net.plan == FULL else net.plan,
                 "top": [{"name": n, "p": p, "words": percent(p)} for n, p in said.top()],
             }
-            for net, said in zip(loaded.nets, seen.answers, strict=True)
+            for net, said in zip(compared, seen.answers, strict=True)
         ],
     }
 
 
-def _seen(seen: Verdict) -> str:
-    """What the networks see."""
-    if seen.image.shape[-1] < examples.SIDE:
-        return png(seen.image[0])
-    pixels = (seen.image[0] * 255).round().byte().permute(1, 2, 0)
+def _seen(image: Tensor) -> str:
+    """What a network sees, (1, C, S, S)."""
+    if image.shape[-1] < examples.SIDE:
+        return png(image[0])
+    pixels = (image[0] * 255).round().byte().permute(1, 2, 0)
     return shown(Image.fromarray(pixels.expand(-1, -1, 3).numpy()))
 
 
-def _title(net: Net, loaded: Classifier) -> str:
-    if loaded.dense is None:
+def _title(net: Net, compared: Sequence[Net]) -> str:
+    if compared[0].plan != FULL:
+        return "This plan" if net is compared[0] else "All of the network"
+    if len(compared) == 1:
         return "The network"
-    return "Compact" if net is loaded.compact else "Dense twin"
+    return "Compact" if net is compared[0] else "Dense twin"
+
+
+def plans(seen: Verdict, loaded: Classifier) -> Values | None:
+    """Where the slider can stand and what each stop means; nothing for a network without plans."""
+    if len(loaded.stops) < 2:
+        return None
+    full = loaded.stops[0].facts.plan
+    return {
+        "stops": [
+            {"name": stop.name, "title": " = ".join(stop.names), "words": _plan_words(stop, full)}
+            for stop in loaded.stops
+        ],
+        "plan": seen.plan,
+        "note": "",
+    }
+
+
+def _plan_words(stop: Stop[PlanFacts], full: Plan) -> str:
+    """What a plan does, and how often it is right."""
+    plan, facts = stop.facts.plan, stop.facts
+    blocks, of = sum(plan.blocks), sum(full.blocks)
+    width = sum(plan.widths) / sum(full.widths)
+    said = [
+        f"{plan.size} x {plan.size} pixels",
+        f"{blocks} of {of} blocks" if blocks < of else f"all {of} blocks",
+    ]
+    said.append(f"{100 * width:.0f} % of their channels" if width < 0.995 else "all channels")
+    right, form = facts.accuracy, facts.form
+    if form == "int8" and facts.int8_accuracy is not None:
+        right = facts.int8_accuracy
+    known = f" Right in {100 * right:.1f} % of {facts.n:,.0f} validation photos." if right and facts.n else ""
+    return f"{', '.join(said)}{', in int8' if form == 'int8' else ''}.{known}"
 
 
 def looked(seen: Verdict, loaded: Classifier) -> Values:
     """Where each network looked for the classes that it finds likeliest; nothing where its kind does not tell."""
-    nets: list[Values] = []
-    for net, said in zip(loaded.nets, seen.answers, strict=True):
-        found = class_activation(net.model, seen.image)
+    nets, compared = list[Values](), loaded.nets(seen.plan)
+    for net, said in zip(compared, seen.answers, strict=True):
+        found = class_activation(net.model, seen.image, net.plan)
         if found is None:
             continue
         # Of a class against the mean of all, since a softmax does not see what all have in common.
@@ -130,14 +173,14 @@ def looked(seen: Verdict, loaded: Classifier) -> Values:
         best = [(net.model.classes.index(name), name, p) for name, p in said.top(LOOKED)]
         nets.append(
             {
-                "title": _title(net, loaded),
+                "title": _title(net, compared),
                 "classes": [
                     {"name": name, "words": percent(p), "heat": _heat(against[index])}
                     for index, name, p in best
                 ],
             }
         )
-    return {"sees": _seen(seen), "nets": nets}
+    return {"sees": _seen(seen.image), "nets": nets}
 
 
 def _heat(evidence: Tensor) -> list[list[float]]:
@@ -146,34 +189,30 @@ def _heat(evidence: Tensor) -> list[list[float]]:
     return [[round(share, 3) for share in row] for row in shares.tolist()]
 
 
-def costs(loaded: Classifier, times: Sequence[Rounds] | None) -> Values:
+def costs(seen: Verdict, loaded: Classifier, times: Sequence[Rounds] | None) -> Values:
     """What an answer takes: time, where it has been measured, work, memory; and how often the answer is right."""
-    nets = loaded.nets
+    nets = loaded.nets(seen.plan)
+    titles = [_title(net, nets) for net in nets]
     engines = list(dict.fromkeys(net.engine for net in nets))
-    said = engines[0] if len(engines) == 1 else ", ".join(f"{_title(n, loaded)}: {n.engine}" for n in nets)
-    timed = "Time on this machine", f"median, one thread, {said}"
+    each = ", ".join(f"{title}: {net.engine}" for title, net in zip(titles, nets, strict=True))
+    timed = "Time on this machine", f"median, one thread, {engines[0] if len(engines) == 1 else each}"
     rows = [
         timed_row(*timed, times) if times else plain_row(*timed, ["measuring …"] * len(nets)),
         row("Parameters", "", [net.parameters for net in nets], "{:,}".format),
         row("Multiply-accumulates", "one picture", [net.macs for net in nets], lambda n: f"{n / 1e6:.1f} M"),
-        row(
-            "On disk",
-            "weights",
-            [net.bytes for net in nets],
-            lambda n: f"{n / 1e3:,.0f} kB",
-            "smaller",
-            "larger",
-        ),
     ]
+    if seen.plan == FULL:
+        sizes = [net.bytes for net in nets]
+        rows.append(row("On disk", "weights", sizes, lambda n: f"{n / 1e3:,.0f} kB", "smaller", "larger"))
     right = [net.test.get("accuracy") for net in nets]
     if any(isinstance(share, float) for share in right):
-        count = nets[0].test.get("n")
+        count = nets[-1].test.get("n")
         values = [f"{100 * share:.1f} %" if isinstance(share, float) else "?" for share in right]
         rows.append(
             plain_row("Accuracy", f"{count:,} test pictures" if isinstance(count, int) else "", values)
         )
-    titles = [_title(net, loaded) for net in nets]
-    return {"titles": titles, "rows": rows, "versus": "The compact one is"}
+    versus = "This plan is" if seen.plan != FULL else "The compact one is"
+    return {"titles": titles, "rows": rows, "versus": versus}
 
 
 # ---- the networks ----
@@ -261,12 +300,12 @@ def colours(weights: Tensor) -> Tensor:
 def parts(loaded: Classifier) -> list[Values]:
     """Where the parameters sit: a treemap of each network, the dense one with the compact one's size in it."""
     drawn, whole = list[Values](), loaded.compact.parameters
-    for net in loaded.nets:
+    for net in loaded.nets():
         places = treemap([layer.parameters for layer in net.layers], *MAP)
         larger = net is not loaded.compact and whole < net.parameters
         drawn.append(
             {
-                "title": _title(net, loaded),
+                "title": _title(net, loaded.nets()),
                 "total": net.parameters,
                 "size": MAP,
                 "inside": whole / net.parameters if larger else None,
@@ -309,7 +348,7 @@ def front(loaded: Classifier) -> Values:
     usable = [point for point in points if _usable(point)] if isinstance(points, list) else []
     data = f" {file['data']}, test pictures." if file.get("data") else ""
     kinds = ("published" if p.get("published") else "main" if p.get("tied") else "other" for p in usable)
-    here = {net.model.config.network for net in loaded.nets}
+    here = {net.model.config.network for net in loaded.nets()}
     return {
         "lead": f"Every network that was tried: how often it is right, and what it takes.{data}",
         "points": [{**point, "kind": kind} for point, kind in zip(usable, kinds, strict=True)],
@@ -330,7 +369,7 @@ def _usable(point: object) -> bool:
 
 def keep(seen: Verdict) -> Values:
     """The answer, what the networks saw, and a link."""
-    answer = json.dumps(scenes.as_json(seen.model, seen.answers[0]), indent=2)
+    answer = json.dumps(scenes.as_json(seen.model, seen.plan, seen.answers[0]), indent=2)
     files = [
         {
             "name": "answer.json",

@@ -6,31 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from demo.models import stops
 from demo.types import Facts
-from demo.uploads.values import UploadError
 from textclf import PlanFacts, TextClassifier
 from textclf.bottleneck import Plan
 from textclf.engine import Run, graph_path
 from textclf.model import Engine
 
-USUAL = "balanced"  # the plan that a visitor sees first
 ENGINES = {"onnx": "ONNX Runtime", "torch": "PyTorch"}
 
 
-@dataclass(frozen=True)
-class Stop:
-    """Where the slider can stand: a plan with its names, of which there are several where a search found the same."""
-
-    names: tuple[str, ...]
-    facts: PlanFacts
-
-    @property
-    def name(self) -> str:
-        return self.names[0]
-
-    @property
-    def factors(self) -> Plan:
-        return self.facts.factors
+Stop = stops.Stop[PlanFacts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,34 +30,15 @@ class Reader:
     @cached_property
     def stops(self) -> tuple[Stop, ...]:
         """Its plans, each once: the full one first, the fastest last."""
-        plans = self.model.plans
-        names: dict[Plan, list[str]] = {}
-        for name, facts in plans.items():
-            names.setdefault(facts.factors, []).append(name)
-        stops = [Stop(tuple(same), plans[same[0]]) for same in names.values()]
-        timed = all(stop.facts.latency_ms for stop in stops)
-
-        def speed(stop: Stop) -> tuple[bool, float]:
-            slots = float(sum(stop.facts.lengths))
-            return "full" not in stop.names, -(stop.facts.latency_ms or slots if timed else slots)
-
-        return tuple(sorted(stops, key=speed))
+        return stops.stops(self.model.plans, lambda facts: facts.factors, lambda facts: sum(facts.lengths))
 
     @property
     def full(self) -> Stop:
-        return self.stop("full")
+        return self.stop(stops.FULL)
 
     def stop(self, plan: str) -> Stop:
-        """The stop of a plan; the usual plan is the full one where nobody searched.
-
-        Raises:
-            UploadError: there is no plan of that name.
-        """
-        known = [name for stop in self.stops for name in stop.names]
-        wanted = "full" if plan == USUAL and USUAL not in known else plan
-        if wanted not in known:
-            raise UploadError(f"The plan must be one of {', '.join(known)}.")
-        return next(stop for stop in self.stops if wanted in stop.names)
+        """The stop of a plan; see :func:`demo.models.stops.stop_of`."""
+        return stops.stop_of(self.stops, plan)
 
     @cached_property
     def engine(self) -> Engine:
@@ -92,9 +59,9 @@ class Reader:
 
     def macs(self, stop: Stop, tokens: int) -> int:
         """Multiply-accumulates of a text of so many tokens; counted by running it, so once for each length."""
-        counted = stop.factors, tokens
+        counted = stop.facts.factors, tokens
         if counted not in self._counted:
-            self._counted[counted] = self.model.macs(stop.factors, tokens)
+            self._counted[counted] = self.model.macs(stop.facts.factors, tokens)
         return self._counted[counted]
 
     def section(self, *path: str) -> Facts:

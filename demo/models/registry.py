@@ -7,21 +7,26 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from affinevae import AffineVAE
 from affinevae.explore import DEFAULT_FILL, Map, read_map, typical_fill
 from classifiers import CompactCNN
 from classifiers.anatomy import Layer, layers
+from classifiers.model import PlanFacts
 from demo.models.kinds import Kind, ShapeKind, kind_of
 from demo.models.outside import Found, Policy, called, find
 from demo.models.reader import Reader
+from demo.models.stops import FULL, USUAL, Stop, stop_of, stops
 from demo.types import Facts
+from demo.uploads.values import read_choice
 from textclf import TextClassifier
 from training.measure import macs, parameters
 from weights import WeightsError, available, folder, locate
@@ -49,7 +54,7 @@ class Loaded:
 
 @dataclass(frozen=True, eq=False)
 class Net:
-    """A classifier with what was counted and measured of it."""
+    """A classifier, or what of it a plan runs, with what was counted and measured."""
 
     name: str
     model: CompactCNN
@@ -58,11 +63,20 @@ class Net:
     bytes: int  # of the weights on disk
     layers: tuple[Layer, ...]
     test: Facts  # of its metrics; empty where it was never evaluated
+    plan: str = FULL
+    size: int = 0  # pixels a side that it sees
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Of prepared pictures."""
+        return self.model.logits(image, self.plan)
 
     @property
     def engine(self) -> str:
         """What its answers run on, and in which precision: chosen by measuring when it was exported."""
-        return f"{self.model.engine}, {self.model.precision}"
+        searched = self.model.config.plans and self.model.engine != "PyTorch"
+        return (
+            f"{self.model.engine}, {self.model.plans[self.plan].form if searched else self.model.precision}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +88,35 @@ class Classifier:
     dense: Net | None
     front: Facts | None
 
-    @property
-    def nets(self) -> tuple[Net, ...]:
+    @cached_property
+    def stops(self) -> tuple[Stop[PlanFacts], ...]:
+        """Its plans, each once: the full one first, the fastest last; none for networks that have none."""
+        return stops(self.compact.model.plans, lambda facts: facts.plan, lambda facts: sum(facts.plan.blocks))
+
+    def plan(self, asked: object) -> str:
+        """The name of a plan; ``UploadError`` if there is none."""
+        return (
+            stop_of(self.stops, asked).name
+            if self.stops
+            else read_choice(asked, [FULL, USUAL], "The plan") and FULL
+        )
+
+    @cached_property
+    def _planned(self) -> dict[str, Net]:
+        return {}
+
+    def planned(self, plan: str) -> Net:
+        """What of the compact network a plan runs."""
+        if plan == FULL:
+            return self.compact
+        if plan not in self._planned:
+            self._planned[plan] = _planned(self.compact, stop_of(self.stops, plan))
+        return self._planned[plan]
+
+    def nets(self, plan: str = FULL) -> tuple[Net, ...]:
+        """What is compared: a plan and the full network; without plans the compact network and its dense twin."""
+        if plan != FULL:
+            return self.planned(plan), self.compact
         return (self.compact, self.dense) if self.dense else (self.compact,)
 
 
@@ -252,6 +293,19 @@ def _load_classifier(name: str, place: str | Path) -> Classifier:
     return Classifier(name, compact, _twin(compact), _optional_json(place, FRONT))
 
 
+def _planned(full: Net, stop: Stop[PlanFacts]) -> Net:
+    """A plan with what the search counted of it; what it did not is counted here."""
+    facts, model = stop.facts, full.model
+    numbers, work = facts.parameters, facts.macs
+    if numbers is None or work is None:
+        alone, size = model.planned(stop.name), facts.plan.size
+        numbers, work = parameters(alone), macs(alone, torch.zeros(1, model.config.channels, size, size))
+    test = full.test.get("plans", {}).get(stop.name, {}) if isinstance(full.test.get("plans"), dict) else {}
+    return replace(
+        full, parameters=int(numbers), macs=int(work), plan=stop.name, size=facts.plan.size, test=test
+    )
+
+
 def _twin(compact: Net) -> Net | None:
     """None also for half a checkpoint, and for one that answers otherwise: the compact network is shown alone."""
     name = f"{compact.name}{DENSE}"
@@ -273,8 +327,17 @@ def _net(name: str, place: str | Path) -> Net:
     model = CompactCNN.from_pretrained(place)
     config = model.config
     one = torch.zeros(1, config.channels, config.size, config.size)
-    size = (locate(place, local_files_only=True)[0] / WEIGHTS).stat().st_size
-    return Net(name, model, parameters(model), macs(model, one), size, tuple(layers(model)), measured(place))
+    bytes_ = (locate(place, local_files_only=True)[0] / WEIGHTS).stat().st_size
+    return Net(
+        name,
+        model,
+        parameters(model),
+        macs(model, one),
+        bytes_,
+        tuple(layers(model)),
+        measured(place),
+        size=config.size,
+    )
 
 
 def measured(place: str | Path) -> Facts:

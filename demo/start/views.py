@@ -9,8 +9,9 @@ import torch
 
 from affinevae.explore import turn_images
 from demo.classify import tab as classify
-from demo.models.reader import USUAL, Reader, Stop
+from demo.models.reader import Reader, Stop
 from demo.models.registry import Classifier, Loaded, Models, Net, measured
+from demo.models.stops import USUAL
 from demo.pictures import side_by_side
 from demo.shapes2d import scene
 from demo.shapes2d import tab as shapes2d
@@ -72,7 +73,7 @@ def _less_error(loaded: Loaded, things: str) -> str:
 
 def kernels(models: Models) -> dict[str, Any]:
     """Two squares, as large as the networks have weights."""
-    return _kernels(models.classifier(classify.FIRST))
+    return _kernels(models.classifier(classify.COMPARED))
 
 
 @kept_with_first(1)

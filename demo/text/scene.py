@@ -12,7 +12,8 @@ import torch
 
 from demo import timing
 from demo.models.outside import as_arguments
-from demo.models.reader import USUAL, Reader, Stop
+from demo.models.reader import Reader, Stop
+from demo.models.stops import USUAL
 from demo.text import examples
 from demo.types import Values
 from demo.uploads.texts import read_text
@@ -146,7 +147,7 @@ def traced(findings: Findings, loaded: Reader, plan: str) -> Findings:
     stop = loaded.stop(plan)
     if stop.name in findings.traces:
         return findings
-    trace = loaded.model.trace(findings.text, stop.factors)
+    trace = loaded.model.trace(findings.text, stop.facts.factors)
     return replace(findings, traces={**findings.traces, stop.name: trace})
 
 

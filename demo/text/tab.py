@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import gradio as gr
 from gradio.events import Dependency
 
-from demo.models.reader import USUAL, Reader
+from demo.models.reader import Reader
 from demo.models.registry import Models
+from demo.models.stops import USUAL
 from demo.tab import ModelTab, component, field, keep_panel, kindly, listening, sentence
 from demo.text import examples, tables, views
 from demo.text import scene as scenes

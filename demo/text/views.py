@@ -51,11 +51,11 @@ def _plan_words(stop: Stop, loaded: Reader) -> str:
     layers = loaded.model.config.layers
     does = []
     for factor, verb in ((2, "halves"), (4, "quarters")):
-        depths = [str(depth) for depth, f in enumerate(stop.factors, 1) if f == factor]
+        depths = [str(depth) for depth, f in enumerate(stop.facts.factors, 1) if f == factor]
         if depths:
             does.append(f"{verb} the text before layer{'s' * (len(depths) > 1)} {listed(depths)}")
-    if len(stop.factors) < layers:
-        does.append(f"stops after layer {len(stop.factors)} of {layers}")
+    if len(stop.facts.factors) < layers:
+        does.append(f"stops after layer {len(stop.facts.factors)} of {layers}")
     said = ", ".join(does) if does else "one vector a token, through every layer"
     right = _right(stop, loaded)
     return f"{said[0].upper()}{said[1:]}.{f' Right in {right}.' if right else ''}"
@@ -121,7 +121,7 @@ def costs(scene: Reading, loaded: Reader, known: Mapping[str, Cost]) -> Values |
         ]
     else:
         rows = [plain_row(*timed, ["measuring …"] * len(stops)), plain_row(*works, ["…"] * len(stops))]
-    vectors = [sum(scenes.slots(scene.tokens, stop.factors)) for stop in stops]
+    vectors = [sum(scenes.slots(scene.tokens, stop.facts.factors)) for stop in stops]
     rows.append(row("Vectors", f"{scene.tokens} tokens, all layers", vectors, "{:,.0f}".format))
     titles = _titles(scene, loaded)
     return {"titles": titles, "rows": rows, "versus": "This plan is", "note": linear(loaded)}
@@ -150,7 +150,7 @@ def flow(scene: Reading, loaded: Reader, traced: Trace | None) -> str | None:
 
 def flow_of(scene: Reading, loaded: Reader, traced: Trace | None) -> Values:
     """The slots of each layer and the words of the text; without a trace how many slots there are."""
-    factors = loaded.stop(scene.plan).factors
+    factors = loaded.stop(scene.plan).facts.factors
     counts = scenes.slots(scene.tokens, factors)
     layers: list[Values] = [{"factor": f, "count": n} for f, n in zip(factors, counts, strict=True)]
     words, together = _words(scene, loaded, traced), 1
@@ -205,7 +205,7 @@ def front(scene: Reading, loaded: Reader) -> Values:
     """The plans that the search kept, those with names marked; no points where nobody searched."""
     search = loaded.section("search")
     tried = search.get("front")
-    names = {stop.factors: stop.name for stop in loaded.stops}
+    names = {stop.facts.factors: stop.name for stop in loaded.stops}
     usable = [p for p in tried if _usable(p)] if isinstance(tried, list) else []
     # What plans are named by, where the search wrote it down; earlier ones counted errors.
     expected = all(isinstance(p.get("expected_error"), float) for p in usable)

@@ -13,11 +13,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from classifiers.plans import full_plan, smallest_plan
 from PIL import Image, ImageOps
 from tiny_weights import CLOTHES, DENSE_CNN, TINY_CNN
 
 from classifiers import CompactCNN
 from classifiers.anatomy import class_activation, tied_layers
+from classifiers.model import PlanFacts
 from demo import pictures
 from demo.classify import examples as photos
 from demo.classify import photos as many
@@ -80,6 +82,10 @@ def test_words_say_who_agrees() -> None:
     a, b = said(0.9, 0.1), said(0.4, 0.6)
     assert verdict.words(of(a)) == "The network says a, 90 %."
     assert verdict.words(of(said(0.35, 0.3, 0.25))) == "It is not sure: perhaps a (35 %), or b (30 %)."
+    assert verdict.words(of(said(0.41, 0.46), a)) == "It is not sure: perhaps b (46 %), or a (41 %)."
+    shorter = replace(of(a, a), plan="fastest")
+    assert verdict.words(shorter) == "A, 90 %."
+    assert verdict.words(replace(of(a, b), plan="fastest")) == "A, 90 %. All of the network: b, 60 %."
     assert verdict.words(of(a, a)) == "Both say a."
     assert (
         verdict.words(of(a, b))
@@ -88,6 +94,7 @@ def test_words_say_who_agrees() -> None:
     lost = replace(a, energy=0.0)
     assert verdict.words(of(lost, a)) == "If they had to choose, both would say a."
     assert "would say a and its dense twin b" in verdict.words(of(lost, b))
+    assert verdict.words(replace(of(lost, b), plan="fastest")) == "If it had to choose: a."
 
 
 def test_numbers_in_words() -> None:
@@ -101,7 +108,7 @@ def test_numbers_in_words() -> None:
 
 def test_times_are_positive_and_one_a_network(loaded: Classifier) -> None:
     threads = torch.get_num_threads()
-    first, second = verdict.rounds(loaded.nets, verdict.opening(loaded).image)
+    first, second = verdict.rounds(loaded.nets(), verdict.opening(loaded).image)
     assert len(first) == len(second) >= ROUNDS
     assert min(first + second) > 0
     assert torch.get_num_threads() == threads
@@ -256,7 +263,7 @@ def test_where_a_network_looked_adds_up_to_what_it_says(loaded: Classifier) -> N
 
 
 def test_many_photos_come_back_as_a_table_without_formulas(loaded: Classifier) -> None:
-    said = many.classify(loaded, photos.example("drawn", 0))
+    said = many.classify(loaded, "balanced", photos.example("drawn", 0))
     best = said["top"][0]  # type: ignore[index, call-overload]
     assert best["name"] == verdict.opening(loaded).answers[0].top()[0][0]
     made = many.sum_up([["=1.jpg", best["name"], best["p"]], ["half.jpg", None, 0], ["b", "cat", 1]], 2.5)
@@ -302,14 +309,14 @@ def test_no_treemap_of_nothing(values: list[int]) -> None:
 
 def test_counts_are_the_networks_own(loaded: Classifier) -> None:
     assert loaded.dense is not None
-    for net, part in zip(loaded.nets, views_classify.parts(loaded), strict=True):
+    for net, part in zip(loaded.nets(), views_classify.parts(loaded), strict=True):
         assert net.parameters == sum(p.numel() for p in net.model.parameters())
         assert part["total"] == sum(layer["parameters"] for layer in part["parts"]) == net.parameters
         assert net.macs == sum(layer["macs"] for layer in part["parts"])
-    costs = views_classify.costs(loaded, [(2.0,) * 9, (3.0,) * 9])
+    costs = views_classify.costs(verdict.opening(loaded), loaded, [(2.0,) * 9, (3.0,) * 9])
     rows = {row["label"]: row for row in costs["rows"]}
-    assert rows["Parameters"]["values"] == [f"{net.parameters:,}" for net in loaded.nets]
-    assert rows["Parameters"]["ratio"] == ratio([net.parameters for net in loaded.nets])
+    assert rows["Parameters"]["values"] == [f"{net.parameters:,}" for net in loaded.nets()]
+    assert rows["Parameters"]["ratio"] == ratio([net.parameters for net in loaded.nets()])
     assert rows["Time on this machine"]["ratio"] == "1.5x faster (1.5 to 1.5)"
     assert rows["Accuracy"]["values"] == ["50.0 %", "60.0 %"]
     frame = views_classify.parts(loaded)[1]["inside"]
@@ -385,6 +392,72 @@ def test_without_a_twin_everything_is_shown_alone(in_weights: Path) -> None:
     alone = Models().classifier(CLOTHES)
     seen = verdict.opening(alone)
     assert [net["title"] for net in views_classify.answers(seen, alone)["nets"]] == ["The network"]
-    assert all(row["ratio"] == "" for row in views_classify.costs(alone, [(1.0,) * 9])["rows"])
+    assert all(row["ratio"] == "" for row in views_classify.costs(seen, alone, [(1.0,) * 9])["rows"])
     assert views_classify.kernel_layers(alone)["drawn"]["dense"] is None
     assert views_classify.front(alone)["points"] == []
+
+
+# ---- plans ----
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """Of a network whose smallest plan a search has named."""
+    torch.manual_seed(0)
+    root = tmp_path_factory.mktemp("planned")
+    model = CompactCNN("mobilenetv2@0.25", ("a", "b", "c"), size=32).eval()
+    small = smallest_plan(model.network, 32)
+    facts = {"full": PlanFacts(full_plan(model.network, 32)), "fastest": PlanFacts(small, 0.8, 50)}
+    norms = {"fastest": model.calibrated(small, torch.rand(16, 3, 32, 32))}
+    metrics = {"test": {"n": 40, "accuracy": 0.9}}
+    model.with_plans(facts, norms).save_pretrained(root / "mine", metrics=metrics)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEIGHTS_DIR", str(root))
+        return Models().classifier("mine")
+
+
+def test_the_slider_switches_plans_and_says_what_each_takes(planned: Classifier) -> None:
+    seen = verdict.look_at(planned, photos.example("drawn", 0))
+    assert seen.plan == "full"  # nobody named a balanced one
+    shorter = verdict.with_plan(seen, planned, "fastest")
+    model = planned.compact.model
+    for plan, answer in zip(("fastest", "full"), shorter.answers, strict=True):
+        expected = model.predict(seen.image, plan)[0].tolist()
+        assert list(answer.probabilities) == pytest.approx(expected, abs=1e-5)
+    shown = views_classify.plans(shorter, planned)
+    assert shown is not None
+    assert [stop["name"] for stop in shown["stops"]] == ["full", "fastest"]  # type: ignore[union-attr, index, call-overload]
+    assert "Right in 80.0 % of 50 validation photos" in str(shown["stops"])
+    costs = views_classify.costs(shorter, planned, [(1.0,) * 9, (2.0,) * 9])
+    assert costs["titles"] == ["This plan", "All of the network"]
+    rows = {row["label"]: row for row in costs["rows"]}  # type: ignore[union-attr, index, call-overload]
+    assert rows["Time on this machine"]["ratio"].startswith("2.0x faster")
+    assert "fewer" in rows["Parameters"]["ratio"]
+    assert planned.planned("fastest").macs < planned.compact.macs
+    for plan in ("full", "fastest"):
+        maps = class_activation(model, seen.image, plan)
+        assert maps is not None
+        head = model.planned(plan).head[-1]
+        expected = model.logits(seen.image, plan)
+        assert torch.allclose(maps.mean((2, 3)) + head.bias, expected, atol=1e-3)  # type: ignore[operator]
+    assert many.classify(planned, "fastest", seen.picture)["top"]
+
+
+def test_a_plan_is_in_the_link_and_in_the_program(
+    planned: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = verdict.with_plan(verdict.opening(planned), planned, "fastest")
+    query = dict(pair.split("=") for pair in verdict.as_query(seen).split("&"))
+    assert verdict.from_query(query, planned).answers == seen.answers
+    assert 'plan="fastest"' in verdict.as_python(seen)
+    assert verdict.as_json("mine", seen.plan, seen.answers[0])["plan"] == "fastest"
+    for wrong in ("no-such", 3, None):
+        with pytest.raises(UploadError, match="must be one of"):
+            planned.plan(wrong)
+
+
+def test_a_network_without_plans_knows_all_of_itself_only(loaded: Classifier) -> None:
+    assert loaded.plan("balanced") == loaded.plan("full") == "full"
+    assert views_classify.plans(verdict.opening(loaded), loaded) is None
+    with pytest.raises(UploadError, match="The plan"):
+        loaded.plan("fastest")

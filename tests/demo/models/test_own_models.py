@@ -133,7 +133,7 @@ def test_a_classifier_without_a_twin(models: Models, tmp_path: Path) -> None:
     loaded = models.classifier(found.model)
     assert loaded.dense is None
     assert loaded.front is None
-    assert [net.model.config.size for net in loaded.nets] == [19]
+    assert [net.model.config.size for net in loaded.nets()] == [19]
     assert set(dict(found.answers[0].top())) == {"F", "L"}
     assert verdict.from_query(query_of(verdict.as_query(found)), loaded).model == found.model
     assert "ms" in str(tab.measure(found))

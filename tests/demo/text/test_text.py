@@ -45,7 +45,7 @@ def plain(in_weights: Path) -> Reader:
 
 def test_the_slider_has_each_plan_once_from_slow_to_fast(loaded: Reader) -> None:
     assert [stop.names for stop in loaded.stops] == [("full", "accurate"), ("balanced",), ("fastest",)]
-    assert [stop.factors for stop in loaded.stops] == [PLANS[stop.name] for stop in loaded.stops]
+    assert [stop.facts.factors for stop in loaded.stops] == [PLANS[stop.name] for stop in loaded.stops]
     assert loaded.stop("accurate") is loaded.full
 
 
