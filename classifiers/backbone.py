@@ -65,6 +65,7 @@ class Package:
         network: whose weights they are, see :mod:`classifiers.networks`.
         mean, std: of its pixels.
         terms: of use of the weights.
+        published: accuracy that its authors report, on ImageNet's own validation pictures.
     """
 
     module: str
@@ -73,6 +74,7 @@ class Package:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     terms: str
+    published: float
 
 
 PACKAGES = {
@@ -83,6 +85,7 @@ PACKAGES = {
         (127 / 255,) * 3,
         (128 / 255,) * 3,
         "Apache-2.0",
+        0.751,
     )
 }
 
@@ -90,6 +93,18 @@ PACKAGES = {
 def is_installed(name: str) -> bool:
     """Whether the package of a backbone is there."""
     return _place(PACKAGES[name]) is not None
+
+
+def published(metrics: Mapping[str, Any]) -> str:
+    """What the authors of a released model report of it; empty for others, and where nothing is known."""
+    training = metrics.get("training")
+    released = training.get("released") if isinstance(training, Mapping) else None
+    package = PACKAGES.get(str(released.get("network"))) if isinstance(released, Mapping) else None
+    if package is None:
+        return ""
+    return (
+        f"its authors report {package.published:.1%} on ImageNet's own validation pictures, not measured here"
+    )
 
 
 def load_backbone(name: str) -> Backbone:

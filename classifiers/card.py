@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from classifiers.backbone import published
 from classifiers.model import CompactCNNConfig
 from classifiers.networks import dense_name, is_own
 from training.card import Score, front_matter
@@ -116,7 +117,7 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         macs=test["macs"] / 1e6,
         twin=dense if tied else "",
         origin=origin,
-        tested=f" of {result['data']}" if released else "",
+        tested=f" of {result['data']} ({published(result)})" if released else "",
         interval=f" (95 % interval {low:.2%} to {high:.2%})" if high else "",
         terms=f"Terms of the data: {result['terms']}." if result.get("terms") else "",
         n=test["n"],

@@ -9,13 +9,13 @@ import math
 from collections.abc import Sequence
 
 import torch
-from classifiers.plans import Plan
 from PIL import Image
 from torch import Tensor
 
 from classifiers.anatomy import Layer, class_activation, kernels, shared_kernels, tied_layers
 from classifiers.images import resize
 from classifiers.model import PlanFacts
+from classifiers.plans import Plan
 from demo.classify import examples
 from demo.classify import scene as scenes
 from demo.classify.scene import Verdict
@@ -212,7 +212,7 @@ def costs(seen: Verdict, loaded: Classifier, times: Sequence[Rounds] | None) -> 
             plain_row("Accuracy", f"{count:,} test pictures" if isinstance(count, int) else "", values)
         )
     versus = "This plan is" if seen.plan != FULL else "The compact one is"
-    return {"titles": titles, "rows": rows, "versus": versus}
+    return {"titles": titles, "rows": rows, "versus": versus, "note": nets[-1].note}
 
 
 # ---- the networks ----

@@ -20,6 +20,7 @@ from affinevae import AffineVAE
 from affinevae.explore import DEFAULT_FILL, Map, read_map, typical_fill
 from classifiers import CompactCNN
 from classifiers.anatomy import Layer, layers
+from classifiers.backbone import published
 from classifiers.model import PlanFacts
 from demo.models.kinds import Kind, ShapeKind, kind_of
 from demo.models.outside import Found, Policy, called, find
@@ -63,6 +64,7 @@ class Net:
     bytes: int  # of the weights on disk
     layers: tuple[Layer, ...]
     test: Facts  # of its metrics; empty where it was never evaluated
+    note: str = ""  # on what was measured
     plan: str = FULL
     size: int = 0  # pixels a side that it sees
 
@@ -325,19 +327,18 @@ def _answers(net: Net) -> tuple[object, ...]:
 
 def _net(name: str, place: str | Path) -> Net:
     model = CompactCNN.from_pretrained(place)
-    config = model.config
+    config, metrics = model.config, _optional_json(place, METRICS) or {}
     one = torch.zeros(1, config.channels, config.size, config.size)
-    bytes_ = (locate(place, local_files_only=True)[0] / WEIGHTS).stat().st_size
-    return Net(
-        name,
-        model,
-        parameters(model),
-        macs(model, one),
-        bytes_,
-        tuple(layers(model)),
-        measured(place),
-        size=config.size,
-    )
+    weights = (locate(place, local_files_only=True)[0] / WEIGHTS).stat().st_size
+    counts = parameters(model), macs(model, one), weights
+    found = tuple(layers(model)), measured(place), _note(metrics)
+    return Net(name, model, *counts, *found, size=config.size)
+
+
+def _note(metrics: Facts) -> str:
+    """What a released network was tested on, which is not what its authors did."""
+    said, terms = published(metrics), str(metrics.get("terms") or "").partition(";")[0]
+    return f"Tested here on {metrics.get('data')}, {terms}; {said}." if said else ""
 
 
 def measured(place: str | Path) -> Facts:

@@ -56,6 +56,7 @@ def test_a_released_network_is_saved_with_where_it_comes_from(
     assert found_metrics["test"]["n"] == 4
     card = (tmp_path / "model" / "README.md").read_text()
     assert "nothing was trained" in card
+    assert "its authors report 75.1% on ImageNet's own" in card
     assert "Trained on" not in card
     assert model.engine == "ONNX Runtime"
     assert float(model.scope) < 0  # of 1,000 classes that share what there is

@@ -236,7 +236,7 @@ def test_what_a_graph_asks_for_is_found_in_its_branches() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["text-imdb", "text-agnews", "cnn-cifar10-dense", "cnn-fashion", "cnn-cifar10"]
+    "name", ["text-imdb", "text-agnews", "cnn-cifar10-dense", "cnn-fashion", "cnn-cifar10", "cnn-imagenet"]
 )
 def test_the_shipped_graphs_answer_as_their_weights(name: str) -> None:
     """Asked for as a folder, so that no sha256 stands in."""

@@ -13,13 +13,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from classifiers.plans import full_plan, smallest_plan
 from PIL import Image, ImageOps
 from tiny_weights import CLOTHES, DENSE_CNN, TINY_CNN
 
 from classifiers import CompactCNN
 from classifiers.anatomy import class_activation, tied_layers
 from classifiers.model import PlanFacts
+from classifiers.plans import full_plan, smallest_plan
 from demo import pictures
 from demo.classify import examples as photos
 from demo.classify import photos as many
