@@ -74,7 +74,7 @@ class Package:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     terms: str
-    published: float
+    published: float | None = None
 
 
 PACKAGES = {
