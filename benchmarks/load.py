@@ -8,8 +8,9 @@ Starts the page in a process of its own and visits it over HTTP on the loopback,
 visitors take pictures and a chair apart, steer, draw random shapes, and classify a picture and a text, with a pause for
 thought after each answer. With ``--requests`` it asks that often without pauses, after a warm-up, and compares the
 server's memory before and after; every 20 requests are another visitor. With ``--hostile`` the most visitors come
-once more while as many others do harm (``benchmarks/tools/hostile.py``): it asks that the kind ones have no error
-and 95 % of their answers within 1.5 seconds, and that the page stays within the bounds that ``/healthz`` names.
+once alone and once more while as many others do harm (``benchmarks/tools/hostile.py``): it asks that the kind ones
+have no error and 95 % of their answers within 1.5 seconds, and that the page stays within the bounds that ``/healthz``
+names. ``--dear`` has the others also ask what is dear to answer and no harm by itself, again and again.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Load:
         requests: instead of rounds, so many requests without pauses after a warm-up, to see whether memory grows.
         hostile: instead of rounds, one among visitors who do harm.
         foes: how many of these.
+        dear: they also ask what costs most, as kind ones may.
         output: results; those of the memory mode are kept beside the others.
     """
 
@@ -76,6 +78,7 @@ class Load:
     requests: int = 0
     hostile: bool = False
     foes: int = 64
+    dear: bool = False
     output: Path = Path("benchmarks/results/load.json")
 
 
@@ -266,26 +269,37 @@ def rounds(server: Server, options: Load) -> dict[str, Any]:
 
 
 def siege(server: Server, options: Load) -> dict[str, Any]:
-    """The most visitors, half of them behind one address, among ``foes`` who do harm for the same seconds."""
+    """The most visitors, half of them behind one address, alone and then among ``foes`` who do harm as long.
+
+    Visitors and foes are programs on the same machine; what each took of its cores is told.
+    """
     if not hostile.can_come_from_elsewhere():
         raise ValueError("this system's loopback has one address only: run it on Linux")
     asyncio.run(ask_often(server, 2 * VISIT))
     visitors = max(options.visitors)
+    alone = asyncio.run(rush(server, visitors, options.seconds, options.think, visitors // 2)).rows()
+    before, ours = used(server), time.process_time()
 
-    async def all_at_once() -> tuple[Log, dict[str, Any], dict[str, Any]]:
-        until = time.perf_counter() + options.seconds
+    async def all_at_once() -> tuple[Log, dict[str, Any], tuple[dict[str, dict[str, int]], float]]:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
+            elsewhere.submit(
+                hostile.can_come_from_elsewhere
+            ).result()  # its process is there, and begins with us
+            until = time.perf_counter() + options.seconds
             foes = asyncio.get_running_loop().run_in_executor(
-                elsewhere, hostile.harm, server.url, options.foes, options.seconds, IMAGES, TEXTS
-            )
+                elsewhere, hostile.harm, server.url, options.foes, options.seconds, IMAGES, TEXTS, options.dear
+            )  # fmt: skip
             return await asyncio.gather(
                 rush(server, visitors, options.seconds, options.think, visitors // 2),
                 hostile.watch(server, until),
                 foes,
             )
 
-    log, watched, answered = asyncio.run(all_at_once())
+    log, watched, (answered, theirs) = asyncio.run(all_at_once())
     rows = log.rows()
+    page = used(server)["cpu_seconds"] - before["cpu_seconds"]
+    cpu = {"page": page, "visitors": time.process_time() - ours, "foes": theirs}
+    markdown({f"{visitors} alone": alone["all"]}, COLUMNS)
     markdown({f"{visitors} among {options.foes}: {name}": row for name, row in rows.items()}, COLUMNS)
     most, bounds = watched["most"], watched["bounds"]
     table = {name: {"most": used, "bound": bounds.get(name)} for name, used in most.items()}
@@ -293,8 +307,9 @@ def siege(server: Server, options: Load) -> dict[str, Any]:
     kept = rows["all"]["errors"] == 0 and rows["all"].get("p95", PATIENCE) < SWIFT
     kept = kept and not watched["healthz"]["exceeded"] and not watched["healthz"]["failed"]
     return {
-        "visitors": visitors, "foes": options.foes, "seconds": options.seconds, "think": options.think,
-        "actions": rows, **watched, "foes_were_answered": answered, "promise_kept": kept,
+        "visitors": visitors, "foes": options.foes, "addresses": len(hostile.ADDRESSES), "dear": options.dear,
+        "seconds": options.seconds, "think": options.think, "alone": alone, "actions": rows, **watched,
+        "cpu_seconds": cpu, "foes_were_answered": answered, "promise_kept": kept,
     }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def build(models: Models) -> None:
                     described.append({"name": name, "kind": kind, **_described(models.load(name, kind))})
         return described
 
-    gradio.events.api(list_models, concurrency_id="list_models", concurrency_limit=2)
+    gradio.events.api(list_models, concurrency_id="list_models", concurrency_limit=8)
 
 
 def _described(loaded: Loaded | Classifier | Reader) -> Values:

@@ -21,8 +21,9 @@ from weights import WeightsError
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 
-# Every listener of a tab: two at a time, and the page's own answers are the sign that it works.
-LISTEN: Options = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2}
+# Every listener of a tab: eight under way at once, of which demo.server.turns lets as many work as there are cores
+# for; and the page's own answers are the sign that it works.
+LISTEN: Options = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
 
 # A mesh is read in a process of its own, which may take seconds; its lane keeps nobody else waiting.
 READING_MESHES: Options = {"concurrency_id": "meshes", "concurrency_limit": 3}

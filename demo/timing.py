@@ -9,11 +9,16 @@ from math import comb
 from statistics import median
 from typing import NamedTuple
 
+import torch
+
 from training.measure import take_turns
 
 ROUNDS, MOST = 9, 90  # of each: at first, and until the interval is narrow
 PATIENCE = 2.5  # seconds that a comparison may take
 NARROW, WIDE = 1.1, 1.5  # how far an interval's ends may be apart: enough rounds; nothing can be told
+
+# Windows counts what a thread takes of its processor in 16 ms.
+CLOCK = time.thread_time if time.get_clock_info("thread_time").resolution < 1e-5 else time.perf_counter
 
 Rounds = tuple[float, ...]  # milliseconds of one thing, round by round
 
@@ -45,10 +50,23 @@ def rounds(calls: Mapping[str, Callable[[], object]]) -> dict[str, Rounds]:
     return found
 
 
-def milliseconds(calls: Mapping[str, Callable[[], object]], runs: int = ROUNDS) -> dict[str, float]:
-    """Median time of one call of each."""
-    with _one_at_a_time:
-        return {name: median(found) for name, found in _turns(calls, runs, warmup=1).items()}
+def milliseconds(call: Callable[[], object], runs: int, enough: float) -> float:
+    """Median time of a call that was made just before; of fewer ``runs`` where they take ``enough`` seconds.
+
+    It is that of the thread's own processor, so that nobody need wait until it is alone.
+    """
+    times: list[float] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            while len(times) < runs and sum(times) < enough:
+                began = CLOCK()
+                call()
+                times.append(CLOCK() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return 1e3 * median(times)
 
 
 def _turns(calls: Mapping[str, Callable[[], object]], count: int, warmup: int = 0) -> dict[str, Rounds]:

@@ -22,8 +22,9 @@ from weights import WeightsError
 CHUNK = 1000  # texts tokenized at once: spans of a whole data set would fill the memory
 MAX_BYTES = 64_000_000  # of a tokenizer's JSON; that of a multilingual vocabulary of 250,000 tokens has 17 MB
 MARGIN = 200  # characters beside a cut whose tokens may be others than in the whole text; longer words are unknown ones
-STRIDE = (
-    32_000  # characters of a long text that are looked at more, where what was looked at holds too few tokens
+STRIDE = 32_000  # characters of a text that is looked at as a whole
+A_TOKEN = (
+    10  # characters of a longer one that are looked at first for each token; then twice as many, and so on
 )
 PADDING = 0  # any id will do, nobody looks at it
 
@@ -107,10 +108,10 @@ class Tokens:
 
         A million Chinese characters are a million tokens, which take half a gigabyte.
         """
-        start = self._part(text, head, STRIDE, False)
+        start = self._part(text, head, A_TOKEN * head + 2 * MARGIN, False)
         if not tail or len(start[0]) < head:  # it has no more
             return start
-        end = self._part(text, tail, STRIDE, True)
+        end = self._part(text, tail, A_TOKEN * tail + 2 * MARGIN, True)
         if len(end[0]) < tail or (
             head and end[1][0][0] < start[1][-1][1]
         ):  # so few that the two would overlap
@@ -123,7 +124,8 @@ class Tokens:
         """The first, or last, ``count`` tokens of a text, or all if it has fewer."""
         while True:
             shift = max(0, len(text) - reach) if backwards else 0
-            found = self.tokenizer.encode(text[shift : shift + reach], add_special_tokens=False)
+            # In a batch of one, or it would keep the interpreter from all other threads.
+            (found,) = self.tokenizer.encode_batch([text[shift : shift + reach]], add_special_tokens=False)
             kept = slice(max(0, len(found.ids) - count), None) if backwards else slice(count)
             ids, spans = found.ids[kept], found.offsets[kept]
             sure = len(ids) == count and (

@@ -55,6 +55,15 @@ def _plot(action: str, rows: Rows) -> Plot:
     return Plot("every answer" if action == ALL else action, VISITORS, SECONDS, tuple(points), lines=True)
 
 
+def _hostile(found: dict[str, Any] | None) -> dict[str, Any]:
+    """What kind visitors met among others who do harm, and whether all was kept that ``benchmarks.load`` promises."""
+    if found is None:
+        return {"hostile": None, "withstood": None}
+    every, alone = found["actions"][ALL], need(found["alone"][ALL], "p95")
+    numbers = {**found, "n": every["n"], "errors": every["errors"], "p95": need(every, "p95"), "alone": alone}
+    return {"hostile": numbers, "withstood": numbers if found["promise_kept"] else None}
+
+
 def _numbers(rows: Rows, results: dict[str, Any]) -> dict[str, Any]:
     rounds = [row for row in rows.values() if row["action"] == ALL]
     good = [row for row in rounds if not row["errors"] and need(row, "p95") <= PATIENCE]
@@ -70,5 +79,6 @@ def _numbers(rows: Rows, results: dict[str, Any]) -> dict[str, Any]:
         "failed": most["errors"] or None,
         "slow": max((r for r in actions if r.get("p50")), key=lambda row: need(row, "p50")),
         "growth": growth,
+        **_hostile(results.get("hostile")),
         "share": abs(growth["growth_mb"]) / growth["before_mb"] if growth else None,
     }

@@ -6,6 +6,7 @@ They come from ``ADDRESSES`` of their own there, as strangers do from the intern
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import random
 import socket
@@ -21,10 +22,11 @@ from urllib.parse import urlsplit
 
 import httpx
 import psutil
+from PIL import Image, ImageDraw
 
 from benchmarks.tools.serving import Server
 
-ADDRESSES = tuple(f"127.0.0.{number}" for number in range(11, 15))
+ADDRESSES = tuple(f"127.0.0.{number}" for number in range(11, 19))
 API = "gradio_api/"
 FEW = 20  # requests of an act
 PATIENCE = 15.0  # seconds of an act
@@ -49,22 +51,25 @@ class Outcomes:
 class Hostile:
     """One of them. ``model`` and ``text`` are names of models that the page has."""
 
-    def __init__(self, url: str, seed: int, model: str, text: str, outcomes: Outcomes) -> None:
+    def __init__(
+        self, url: str, seed: int, model: str, text: str, outcomes: Outcomes, dear: bool = False
+    ) -> None:
         self.url, self.model, self.text, self.outcomes = url, model, text, outcomes
+        self.acts = {**ACTS, **(DEAR if dear else {})}
         self.random, self.address = random.Random(seed), ADDRESSES[seed % len(ADDRESSES)]
-        self.seed = seed
+        self.seed, self.session = seed, uuid.uuid4().hex
 
     async def run(self, until: float) -> None:
         """One act after another."""
         transport = httpx.AsyncHTTPTransport(local_address=self.address)
         async with httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, transport=transport) as self.http:
-            names = list(ACTS)
+            names = list(self.acts)
             turn = self.seed
             while time.perf_counter() < until:
                 name = names[turn % len(names)]
                 turn += 1
                 try:
-                    await asyncio.wait_for(ACTS[name](self), PATIENCE)
+                    await asyncio.wait_for(self.acts[name](self), PATIENCE)
                 except GONE:
                     self.outcomes.add(name, "gone")
                 await asyncio.sleep(PAUSE)
@@ -86,8 +91,9 @@ class Hostile:
         return {"path": answer.json()[0], "meta": {"_type": "gradio.FileData"}}
 
     async def ask(self, act: str, endpoint: str, *values: Any) -> None:
-        """A question whose answer is read."""
-        answer = await self.post(act, f"call/{endpoint}", json={"data": values})
+        """A question whose answer is read; always the same visitor's."""
+        body = {"data": values, "session_hash": self.session}
+        answer = await self.post(act, f"call/{endpoint}", json=body)
         if answer is not None and answer.status_code == 200:
             await self.http.get(f"{API}call/{endpoint}/{answer.json()['event_id']}")
 
@@ -178,6 +184,32 @@ class Hostile:
     async def send_long_text(self) -> None:
         await self.ask("long texts", "classify_text", "\u96fb" * 1_000_000, self.text, "full")
 
+    async def ask_without_end(self) -> None:
+        """As a visitor with one session who reads every answer, but never thinks."""
+        for _ in range(FEW):
+            await self.ask("questions without end", "sample_image", self.model, self.random.randrange(9999))
+
+    async def search_thoroughly(self) -> None:
+        if (file := await self.upload("thorough searches", "a.png", _picture())) is not None:
+            await self.ask("thorough searches", "encode_image", file, self.model, "best")
+
+    async def send_large_mesh(self) -> None:
+        triangles = struct.pack("<12fH", *(self.random.random() for _ in range(12)), 0) * 1000
+        content = bytes(80) + struct.pack("<I", 150_000) + triangles * 150
+        if (file := await self.upload("large meshes", "a.stl", content)) is not None:
+            await self.ask("large meshes", "encode_shape", file, "affinevae-modelnet10", "best")
+
+    async def leave_a_table(self) -> None:
+        """Have a long table classified, and never come for it."""
+        config = (await self.http.get("config")).json()
+        asked = (d for d in config["dependencies"] if d["targets"] and d["targets"][0][1] == "upload")
+        trigger = next(d for d in asked if len(d["inputs"]) == 2)
+        table = b"text\n" + b"a word and another\n" * 100_000
+        if (file := await self.upload("tables left alone", "a.csv", table)) is not None:
+            body = {"data": [None, file], "fn_index": trigger["id"], "trigger_id": trigger["targets"][0][0]}
+            what = {"event_data": None, "session_hash": uuid.uuid4().hex}
+            await self.post("tables left alone", "queue/join", json=body | what)
+
     async def read_nothing(self) -> None:
         """Ask for the page again and again on one connection, and take none of it."""
         _, writer = await self._open()
@@ -217,6 +249,13 @@ ACTS: dict[str, Callable[[Hostile], Awaitable[None]]] = {
     "chains of parts": Hostile.send_chain,
     "long texts": Hostile.send_long_text,
     "unread pages": Hostile.read_nothing,
+    "tables left alone": Hostile.leave_a_table,
+}
+# No harm by themselves: what kind visitors may ask, too, but never as often.
+DEAR: dict[str, Callable[[Hostile], Awaitable[None]]] = {
+    "questions without end": Hostile.ask_without_end,
+    "thorough searches": Hostile.search_thoroughly,
+    "large meshes": Hostile.send_large_mesh,
 }
 
 
@@ -225,6 +264,14 @@ async def _endless(parts: int, head: bytes = b"") -> AsyncIterator[bytes]:
     yield head
     for _ in range(parts):
         yield PART
+
+
+def _picture() -> bytes:
+    """A stroke."""
+    picture, file = Image.new("L", (280, 280)), io.BytesIO()
+    ImageDraw.Draw(picture).line([(60, 60), (220, 220)], fill="white", width=24)
+    picture.save(file, "PNG")
+    return file.getvalue()
 
 
 def _chain(count: int) -> bytes:
@@ -264,6 +311,7 @@ async def watch(server: Server, until: float) -> dict[str, Any]:
                 continue
             seconds.append(time.perf_counter() - start)
             bounds = health["bounds"]
+            found["lanes"] = health["lanes"]
             for name, used in health["used"].items():
                 most[name] = max(most[name], used)
             found["exceeded"] = sorted({*found["exceeded"], *health["exceeded"]})
@@ -276,16 +324,20 @@ async def watch(server: Server, until: float) -> dict[str, Any]:
     return {"healthz": {**found, "worst_s": worst}, "most": dict(most), "bounds": bounds}
 
 
-def harm(server_url: str, count: int, seconds: float, model: str, text: str) -> dict[str, dict[str, int]]:
-    """So many of them for so many seconds, in the process that is asked; how they were answered."""
+def harm(
+    server_url: str, count: int, seconds: float, model: str, text: str, dear: bool
+) -> tuple[dict[str, dict[str, int]], float]:
+    """So many of them for so many seconds, in the process that is asked; how they were answered, and what it took."""
+    before = time.process_time()
 
     async def all_at_once() -> Outcomes:
         outcomes, until = Outcomes(), time.perf_counter() + seconds
-        foes = [Hostile(server_url, seed, model, text, outcomes) for seed in range(count)]
+        foes = [Hostile(server_url, seed, model, text, outcomes, dear) for seed in range(count)]
         await asyncio.gather(*(foe.run(until) for foe in foes))
         return outcomes
 
-    return {act: dict(answers) for act, answers in asyncio.run(all_at_once()).answers.items()}
+    answered = {act: dict(answers) for act, answers in asyncio.run(all_at_once()).answers.items()}
+    return answered, time.process_time() - before
 
 
 def can_come_from_elsewhere() -> bool:

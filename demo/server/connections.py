@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
+import h11
 from uvicorn import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -19,6 +20,8 @@ FILES = 8192  # that may be open, where the system lets us
 OTHER_FILES = 256  # than connections
 HEADERS = 15.0  # seconds until a request is whole but for its body
 READING = 120.0  # seconds in which whoever is answered must take 48 KB of it
+AT_ONCE = 65_536  # bytes that are read of one connection before the others have their turn
+UNWANTED = 4_000_000  # bytes a second of a request that is answered already, which are read for the sender's sake only
 
 
 class Connections:
@@ -69,6 +72,8 @@ class Careful(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if hasattr(transport, "max_size"):  # of asyncio's own, where it is 256 KB
+            transport.max_size = AT_ONCE
         if self.doors.enter(self):
             self._listen()
 
@@ -79,6 +84,9 @@ class Careful(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY:
+            self.transport.pause_reading()
+            self.loop.call_later(len(data) / UNWANTED, self._read_on)
         if not self.is_silent and self._silence is not None:
             self._silence.cancel()
             self._silence = None
@@ -93,6 +101,10 @@ class Careful(H11Protocol):
 
     def _listen(self) -> None:
         self._silence = self.loop.call_later(HEADERS, self.transport.abort)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         super().pause_writing()

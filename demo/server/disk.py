@@ -13,13 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gradio.route_utils import GradioMultiPartParser
+from gradio.route_utils import GradioMultiPartParser, GradioUploadFile
 
 ALL = 2_000_000_000  # bytes
 AGE = 3600.0  # seconds, as Gradio keeps files
 YOUNG = 60.0  # seconds in which whoever sent a file will ask about it
 BLOCK = 8192  # bytes that a file takes at least, with its folder
 SPARE = 64_000_000  # bytes of the disk, or a twentieth of it, that are left to others
+SMALL = 256_000  # bytes of a file up to which nobody notices that it is written
 NAME = "page-"
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
@@ -140,6 +141,14 @@ class Disk:
                 with contextlib.suppress(OSError):
                     if os.path.getmtime(path) < old and path not in self.files:
                         self._remove(path)
+
+
+class Upload(GradioUploadFile):
+    """A file as it arrives. A small one is written at once: going to another thread and back takes longer."""
+
+    @property
+    def _in_memory(self) -> bool:
+        return (self.size or 0) < SMALL
 
 
 class Parser(GradioMultiPartParser):

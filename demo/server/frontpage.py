@@ -22,7 +22,8 @@ ADDRESS = ("host", "x-forwarded-host", "x-forwarded-proto", "x-gradio-server")
 ADDRESSES = 4 * 16
 # What tells all of the page, 0.1 s of work each time that it is made.
 PAGES = ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json")
-NEW, WHILE = 60, 60.0  # pages that are made anew for one visitor, and seconds in which so many are
+# Pages that are made anew for one visitor in so many seconds; and such as are because of another host.
+NEW, NAMES, WHILE = 60, 12, 60.0
 OWN = (b"deep_link", b"all_endpoints", b"page=")  # of a query: Gradio's own parameters, which change the page
 
 Address = tuple[str, ...]
@@ -35,7 +36,7 @@ class FrontPage:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.kept: dict[Address, Rendered] = {}
-        self.made: Counter[str] = Counter()  # for whom, lately
+        self.made: Counter[tuple[str, int]] = Counter()  # for whom, lately, and how many there may be
         self.since = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,12 +47,12 @@ class FrontPage:
         ):
             return await self.app(scope, receive, send)
         if not _is_kept(scope):
-            self._count(scope)
+            self._count(scope, NEW)
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
         address = (scope["path"], scope["scheme"], *(headers.get(name, "") for name in ADDRESS))
         if address not in self.kept:
-            self._count(scope)
+            self._count(scope, NAMES)
             start, body = await _answer(self.app, scope, receive)
             if start["status"] != 200:
                 await send(start)
@@ -63,15 +64,15 @@ class FrontPage:
         self.kept[address] = self.kept.pop(address)  # the last now: invented addresses drive out each other
         await _send(*self.kept[address], "gzip" in headers.get("accept-encoding", ""), send)
 
-    def _count(self, scope: Scope) -> None:
-        """Whoever makes up hosts, each of which the page is made for, is refused after ``NEW`` of them."""
+    def _count(self, scope: Scope, most: int) -> None:
+        """Whoever has the page made anew again and again, as by making up hosts, is refused after so many times."""
         if (now := time.monotonic()) - self.since > WHILE:
             self.made.clear()
             self.since = now
-        visitor = address_of(scope)
-        if self.made[visitor] >= NEW:
+        made = address_of(scope), most
+        if self.made[made] >= most:
             raise Refused(429, CROWD)
-        self.made[visitor] += 1
+        self.made[made] += 1
 
 
 _PATHS = tuple(path.rstrip("/") for path in PAGES)

@@ -9,10 +9,12 @@ import asyncio
 import json
 import logging
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from weakref import WeakValueDictionary
 
 from gradio.routes import file_upload_statuses
 from starlette.datastructures import Headers
@@ -20,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.server.disk import FULL, FULL_ERRORS, Disk
+from demo.server.shares import NEWCOMERS, Person, Shares
 from demo.server.turns import Turns
 from demo.server.visitors import ADDRESS, address_of
 
@@ -32,6 +35,9 @@ SMALL = 64_000  # bytes of any other request
 COMPONENT_BYTES = 1_500_000  # a grid of 64 cells a side in base64, twice
 QUESTION_BYTES = 13_000_000  # a picture of 8 MB in base64; a million characters, escaped as JSON
 UPLOAD_BYTES = 32_000_000 + SMALL  # a table, and what stands around it
+UNDECLARED = (
+    1_000_000  # bytes of a question whose size is not said before it; browsers and HTTP libraries say it
+)
 PARTS = 300_000  # of JSON: numbers, texts, lists; a drawing as long as the page takes one
 LARGE = 256_000  # bytes from which on a question waits for memory
 ROOM, ROOM_EACH = (
@@ -41,6 +47,10 @@ ROOM, ROOM_EACH = (
 PATIENCE = 60.0  # seconds in which there must be room
 PAUSE = 30.0  # seconds between two parts of a request
 SLOWEST = 500.0  # bytes a second, after the first minute; a telephone line has ten times that
+# Bytes a second that are read of all who sent much lately, while others wait for their turn; and what is much, in
+# seconds of the processor that reading takes.
+RATE, MUCH = 6_000_000, 0.2
+REQUEST, BYTE = 1e-3, 5e-9  # seconds of the processor that reading takes
 SLOTS, SLOTS_EACH = 3, 96  # of component calls: at work, and of an address at work or waiting
 
 FOREIGN = "This page answers its own visitors only, not the pages of other sites."
@@ -51,7 +61,7 @@ FAILED = "That did not work. If it happens again, reload the page."
 LOST = "Nobody has asked under this name, or the answer was not fetched in time: ask again."
 UNKNOWN = "There is no such question, or it was not asked as the page's API says."
 ONE_FILE = "A request may hold one file and nothing else: send each on its own."
-STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+SESSION = re.compile(rb'"session_hash"\s*:\s*"([a-z0-9]{1,64})"')
 logger = logging.getLogger(__name__)
 
 
@@ -64,38 +74,38 @@ class Refused(Exception):
 
 
 class Slots:
-    """A few may work at once; among those who wait, the address that had the least time lately is next."""
+    """A few may work at once; among those who wait, the person who had the least lately is next."""
 
-    def __init__(self, count: int, each: int, spent: defaultdict[str, float]) -> None:
-        self.free, self.each, self.spent = count, each, spent
+    def __init__(self, count: int, each: int, shares: Shares) -> None:
+        self.free, self.each, self.shares = count, each, shares
         self.held: Counter[str] = Counter()
-        self.waiting: dict[asyncio.Future[None], str] = {}
+        self.waiting: dict[asyncio.Future[None], Person] = {}
 
     @asynccontextmanager
-    async def turn(self, address: str) -> AsyncIterator[None]:
+    async def turn(self, address: str, session: str = NEWCOMERS) -> AsyncIterator[None]:
         if self.held[address] >= self.each:
             raise Refused(429, CROWD)
         self.held[address] += 1
         loop = asyncio.get_running_loop()
         try:
-            await self._take(loop, address)
+            await self._take(loop, (address, session))
             started = loop.time()
             try:
                 yield
             finally:
-                self.spent[address] += loop.time() - started
+                self.shares.charge(address, session, loop.time() - started)
                 self._give()
         finally:
             self.held[address] -= 1
             if not self.held[address]:
                 del self.held[address]
 
-    async def _take(self, loop: asyncio.AbstractEventLoop, address: str) -> None:
+    async def _take(self, loop: asyncio.AbstractEventLoop, person: Person) -> None:
         if self.free:
             self.free -= 1
             return
         future: asyncio.Future[None] = loop.create_future()
-        self.waiting[future] = address
+        self.waiting[future] = person
         try:
             await future
         except asyncio.CancelledError:
@@ -104,7 +114,7 @@ class Slots:
             raise
 
     def _give(self) -> None:
-        future = min(self.waiting, key=lambda future: self.spent[self.waiting[future]], default=None)
+        future = min(self.waiting, key=lambda future: self.shares.had(*self.waiting[future]), default=None)
         if future is None:
             self.free += 1
             return
@@ -149,10 +159,13 @@ class Gate:
             raise Refused(403, FOREIGN)
         most = bytes_allowed(path)
         declared = headers.get("content-length", "")
+        if not declared.isdigit() and not path.startswith(UPLOAD):
+            most = min(most, UNDECLARED)
         size = int(declared) if declared.isdigit() else most
         if size > most:
             raise Refused(413, too_large(most))
-        arriving = Arriving(receive, most, answer)
+        self.house.turns.shares.charge(address, NEWCOMERS, REQUEST)
+        arriving = Arriving(receive, most, answer, self.house.pace(address))
         if path.startswith(UPLOAD) and not path.startswith(f"{UPLOAD}_"):
             return await self._upload(scope, arriving.receive, answer, address, size)
         if not headers.get("content-type", "").startswith("application/json"):
@@ -163,7 +176,8 @@ class Gate:
             if _parts(body) > PARTS:
                 raise Refused(413, COMPLEX)
             again = Again(body, receive).receive
-            async with self.house.slots.turn(address) if path.startswith(COMPONENT) else nullcontext():
+            slots = self.house.slots
+            async with slots.turn(address, _session(body)) if path.startswith(COMPONENT) else nullcontext():
                 await self.app(scope, again, answer.send)
 
     async def _upload(self, scope: Scope, receive: Receive, answer: Answer, address: str, size: int) -> None:
@@ -187,9 +201,10 @@ class House:
 
     def __init__(self, turns: Turns, disk: Disk) -> None:
         self.turns, self.disk = turns, disk
-        self.slots = Slots(SLOTS, SLOTS_EACH, turns.spent)
+        self.slots = Slots(SLOTS, SLOTS_EACH, turns.shares)
         self.here: Counter[str] = Counter()  # pages that are open, by session
         self.reading: Counter[str] = Counter()  # bytes of large questions that are read, by address
+        self.paces: WeakValueDictionary[str, Pace] = WeakValueDictionary()
         self.refused: Counter[int] = Counter()
 
     def is_here(self, session: str) -> bool:
@@ -237,6 +252,13 @@ class House:
         else:
             yield
 
+    def pace(self, address: str) -> Pace:
+        """Of all that an address sends."""
+        found = self.paces.get(address)
+        if found is None:
+            found = self.paces[address] = Pace(self, address)
+        return found
+
     @asynccontextmanager
     async def room(self, address: str, size: int) -> AsyncIterator[None]:
         """Memory for a large question; until there is, its sender waits."""
@@ -260,21 +282,38 @@ class House:
         return held.total() + size <= ROOM and held[address] + size <= ROOM_EACH
 
 
+class Pace:
+    """How fast an address is read: as fast as it sends, unless it sent much while others wait for their turn."""
+
+    def __init__(self, house: House, address: str) -> None:
+        self.turns, self.all, self.address, self.until = house.turns, house.paces, address, 0.0
+
+    async def keep(self, size: int) -> None:
+        """So many bytes were read."""
+        shares = self.turns.shares
+        shares.charge(self.address, NEWCOMERS, BYTE * size)
+        if self.turns.strained and shares.spent[self.address, NEWCOMERS] > MUCH:
+            now = asyncio.get_running_loop().time()
+            self.until = max(self.until, now)
+            slowed = sum(pace.until >= now for pace in self.all.values())
+            self.until += slowed * size / RATE
+            await asyncio.sleep(min(self.until - now, PAUSE))
+
+
 class Arriving:
     """A body as it comes: counted, and not waited for for ever."""
 
-    def __init__(self, receive: Receive, most: int, answer: Answer) -> None:
-        self.inner, self.most, self.answer = receive, most, answer
+    def __init__(self, receive: Receive, most: int, answer: Answer, pace: Pace) -> None:
+        self.inner, self.most, self.answer, self.pace = receive, most, answer, pace
         self.bytes, self.done = 0, False
+        self.waiting: asyncio.Task[Any] | None = None
+        self.lost = False
         self.since = asyncio.get_running_loop().time()
 
     async def receive(self) -> Message:
         if self.done:
             return await self.inner()
-        try:
-            message = await asyncio.wait_for(self.inner(), PAUSE)
-        except asyncio.TimeoutError:
-            raise self._refuse(408, LATE) from None
+        message = await self._next()
         self.bytes += len(message.get("body", b""))
         self.done = not message.get("more_body", False)
         seconds = asyncio.get_running_loop().time() - self.since
@@ -282,7 +321,31 @@ class Arriving:
             raise self._refuse(413, too_large(self.most))
         if not self.done and seconds > PATIENCE and self.bytes < SLOWEST * seconds:
             raise self._refuse(408, LATE)
+        await self.pace.keep(len(message.get("body", b"")))
         return message
+
+    async def _next(self) -> Message:
+        """What comes next. Mostly it is there, and ``wait_for`` would start a task for it all the same."""
+        task, patience = (
+            asyncio.current_task(),
+            asyncio.get_running_loop().call_later(PAUSE, self._lose_patience),
+        )
+        self.waiting = task
+        try:
+            return await self.inner()
+        except asyncio.CancelledError:
+            if not self.lost:
+                raise
+            if task is not None and hasattr(task, "uncancel"):  # not in Python 3.10
+                task.uncancel()
+            raise self._refuse(408, LATE) from None
+        finally:
+            patience.cancel()
+
+    def _lose_patience(self) -> None:
+        self.lost = True
+        if self.waiting is not None:
+            self.waiting.cancel()
 
     async def whole(self) -> bytes:
         parts: list[bytes] = []
@@ -359,12 +422,21 @@ def too_large(most: int) -> str:
     return f"The request is too large: it may have {most / 1e6:.3g} MB."
 
 
+def _session(body: bytes) -> str:
+    """The session that a component's question names, if it does; it counts with the address only."""
+    found = SESSION.search(body)
+    return found[1].decode() if found else NEWCOMERS
+
+
 def _parts(body: bytes) -> int:
     """At most how many values a JSON text holds; where texts in it make it look large, without these."""
     count = sum(map(body.count, (b",", b"[", b"{")))
     if count > PARTS:
-        bare = STRING.sub(b"", body)
-        count = sum(map(bare.count, (b",", b"[", b"{")))
+        body = body.replace(rb"\\", b"").replace(rb"\"", b"")
+        if (marks := body.count(b'"')) > 4 * PARTS:
+            return marks
+        outside = b" ".join(body.split(b'"')[::2])
+        count = sum(map(outside.count, (b",", b"[", b"{")))
     return count
 
 

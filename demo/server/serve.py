@@ -11,17 +11,19 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import fastapi.dependencies.utils
 import gradio as gr
 import gradio.queueing
 import gradio.route_utils
 import gradio.routes
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -35,7 +37,7 @@ from demo.models.registry import Models
 from demo.page import build, launch_options, warm
 from demo.server import disk, log
 from demo.server.connections import Connections, guard
-from demo.server.disk import Disk, Parser
+from demo.server.disk import Disk, Parser, Upload
 from demo.server.frontpage import FrontPage
 from demo.server.gate import ROOM, Gate, House
 from demo.server.turns import ALL as QUESTIONS
@@ -75,8 +77,9 @@ USE_QUEUE = (
 )
 API = "/gradio_api/"
 ARENA_MAX = -8  # of glibc's mallopt
-TIDY = 60.0  # seconds
+TIDY, LOOK = 60.0, 0.1  # seconds between two looks at the disk, and at who waits
 MEMORY = 2_000_000_000  # bytes that all bounds together leave the process
+WAIT = 1.5  # seconds in which the turn of 95 % comes who are within their share
 logger = logging.getLogger(__name__)
 
 
@@ -144,7 +147,7 @@ class Health:
         if self.connections is not None:
             refused["connections"] = self.connections.refused
         strain = {"exceeded": exceeded, "used": used, "bounds": bounds, "refused": refused}
-        return JSONResponse(state | {"models": self.models.loaded()} | strain)
+        return JSONResponse(state | {"models": self.models.loaded()} | strain | {"lanes": self.lanes()})
 
     def loads(self) -> dict[str, tuple[float, float]]:
         """What is used of everything that has a bound, and the bound."""
@@ -155,13 +158,23 @@ class Health:
             reading = self.house.reading.total() + turns.held().total()
             loads["questions"] = asked, QUESTIONS
             loads["questions_mb"] = reading / 1e6, ROOM / 1e6
+            loads["wait_s"] = turns.waited(), WAIT
             loads["disk_mb"] = files.used / 1e6, files.most / 1e6
         if self.visitors is not None:
             loads["kept_mb"] = self.visitors.size / 1e6, self.visitors.most / 1e6
             loads["sessions"] = len(self.visitors.session_data), self.visitors.sessions
         if self.connections is not None:
             loads["connections"] = len(self.connections.open), self.connections.most
-        return {name: (round(used, 1), round(bound, 1)) for name, (used, bound) in loads.items()}
+        return {name: (round(used, 2), round(bound, 2)) for name, (used, bound) in loads.items()}
+
+    def lanes(self) -> dict[str, dict[str, float]]:
+        """What was answered in each lane: questions, seconds of the processor, and seconds that these took."""
+        found = self.house.turns.lanes if self.house is not None else {}
+        return {
+            name: {"answered": lane.answered, "cpu_s": round(lane.cpu, 2), "took_s": round(lane.wall, 2)}
+            for name, lane in found.items()
+            if not name.isdigit()
+        }
 
 
 def memory() -> int:
@@ -233,6 +246,8 @@ def options(health: Health, page: gr.Blocks, folder: Path) -> dict[str, Any]:
     page._queue = turns = Turns(page)
     health.house = house = House(turns, Disk(folder, page.upload_file_set.discard))
     gradio.route_utils.GradioMultiPartParser = Parser  # type: ignore[misc]
+    gradio.route_utils.GradioUploadFile = Upload  # type: ignore[misc]
+    fastapi.dependencies.utils.run_in_threadpool = _at_once  # type: ignore[assignment,attr-defined]
     for kind in (gr.File, gr.UploadButton):  # theirs leaves an empty file behind for each call
         kind._process_single_file = lambda self, file: file.path  # type: ignore[method-assign]
     for module in (gradio.queueing, gradio.routes):
@@ -253,13 +268,25 @@ def options(health: Health, page: gr.Blocks, folder: Path) -> dict[str, Any]:
     }
 
 
+async def _at_once(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What each request asks first, as who is logged in: looked up at once, where FastAPI would ask a thread."""
+    if getattr(call, "__module__", "") == gradio.routes.__name__:
+        return call(*args, **options)
+    return await run_in_threadpool(call, *args, **options)
+
+
 async def _tidy(turns: Turns) -> None:
+    loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(1)
+        until = loop.time() + 1
         try:
+            while (now := loop.time()) < until:
+                await asyncio.sleep(LOOK)
+                turns.look(loop.time() - now - LOOK)
             await turns.tidy()
         except Exception:
             logger.exception("the queue could not be tidied")
+            await asyncio.sleep(1)
 
 
 def _trust_proxies(share: bool) -> None:

@@ -1,8 +1,10 @@
 """Whose turn it is: Gradio's queue with bounds for each visitor, fair turns, and an end for work that nobody waits for.
 
 Gradio answers first come, first served, up to one bound for all, and goes on working for whoever left. Here an address
-and a session may have so many questions open, waiting, answered or unread; the next turn is that of the address which
-had the least time lately, in it of such a session; and a question that nobody listens for ends within seconds.
+and a session may have so many questions open, waiting, answered or unread; the next turn is that of the person who
+waits longest, where what somebody had of the processor lately (:mod:`demo.server.shares`), and what the question will
+take, count as having come later; whoever had more than a share leaves places to others; and a question that nobody
+listens for ends within seconds.
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ import asyncio
 import os
 import time
 import uuid
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import gradio as gr
 from gradio.data_classes import PredictBodyInternal
@@ -23,6 +28,7 @@ from gradio.server_messages import EstimationMessage
 from gradio.utils import LRUCache
 from gradio_client.utils import is_http_url_like
 
+from demo.server.shares import METER, Meter, Shares, metered
 from demo.server.visitors import ADDRESS, address_of, size_of
 
 ALL = 2048  # questions that wait, are answered or are unread
@@ -34,14 +40,26 @@ NAME = 64  # characters of a session's name; Gradio's own have 11 or 32
 # that is starved of its processor takes ten of them to open its stream.
 ABANDONED = 30
 IN_THE_WAY = 8  # seconds after which it ends where somebody who listens waits for its lane
-FADING = 0.93  # of the time that somebody had, each second
 LONG = (
     "text-table",
     "meshes",
     "yourown-open",
 )  # lanes whose work may take long: an address never has all of one
-# Answers at work, those of long lanes besides: who waits has a turn, who is one of fifty threads on two cores has none.
-AT_WORK = max(6, 2 * (os.cpu_count() or 1))
+BESIDES = ("text-table", "yourown-open")  # of these, lanes that take no place from the others
+# Answers at work at once: who waits has a turn, who is one of fifty threads on two cores has none.
+AT_WORK = 1.0 + max(2, os.cpu_count() or 1)
+AROUND = 0.05  # seconds of a question in which nothing is computed: the shorter it is, the less of a place it takes
+# Seconds of the processor, lately and with what is asked: whoever had more leaves half of the places to others, and
+# one of a lane; for each second of waiting it may be more.
+SHARE, EARNED = 0.4, 0.1
+HANDICAP = 5.0  # seconds that a second of the processor sets one back among those who wait
+# Seconds that a question takes of whose like nothing is known, and for each byte of a text or a file with it.
+USUAL, A_BYTE = 0.05, 2e-7
+LEARNING = 0.2  # of what a question took, in what the next one of its like is taken to
+KINDS = 1024  # of questions whose time is remembered
+WORD = 32  # characters up to which a text is a choice, as of a model or an effort, and not a matter
+LATELY = 60.0  # seconds of which waits are told
+LATE = 0.2  # seconds that somebody within a share waits, or the page is deaf, from which on it is strained
 
 BUSY = "The page has too many questions to answer at present: try again in a minute."
 MANY = "You have many questions open: wait for their answers, and ask again."
@@ -62,6 +80,41 @@ class Unread(asyncio.Queue):
         return item
 
 
+class Kind(NamedTuple):
+    """What a question has in common with others that take as long: how much it brings, as a power of four, and what
+    is chosen."""
+
+    function: int
+    size: int
+    chosen: tuple[str, ...]
+
+
+@dataclass
+class Work:
+    """A question that is being answered: where, for whom, and what it took of the processor."""
+
+    lane: str
+    address: str
+    session: str
+    place: float
+    meter: Meter = field(default_factory=Meter)
+    charged: float = 0.0
+
+    @property
+    def takes(self) -> float:
+        """Of the places that there are."""
+        return 0.0 if self.meter.elsewhere or self.lane in BESIDES else self.place
+
+
+@dataclass
+class Lane:
+    """What was done in a lane so far."""
+
+    answered: int = 0
+    cpu: float = 0.0
+    wall: float = 0.0
+
+
 class Turns(Queue):
     """In place of the queue of a page, before it is launched."""
 
@@ -75,13 +128,22 @@ class Turns(Queue):
         self.asked: dict[str, str] = {}  # address of each session that has questions open
         self.listeners: Counter[str] = Counter()  # streams that are open, by session
         self.quiet: dict[str, int] = {}  # seconds for which nobody has listened to a session that asked
-        self.spent: defaultdict[str, float] = defaultdict(
-            float
-        )  # seconds of work lately, by address and by session
-        self.running: Counter[tuple[str, str]] = Counter()  # by lane and address
+        self.shares = Shares()
+        # Seconds of the processor that a question of a kind takes, the kind heard of longest ago first.
+        self.costs: OrderedDict[Kind, float] = OrderedDict()
+        self.kinds: WeakKeyDictionary[Event, Kind] = WeakKeyDictionary()
+        self.at_work: dict[str, Work] = {}  # by question
+        self.lanes: defaultdict[str, Lane] = defaultdict(Lane)
+        # When a question of somebody within a share began to be answered, and how long it had waited.
+        self.waits: deque[tuple[float, float]] = deque(maxlen=10 * ALL)
+        self.heard: dict[str, float] = {}  # since when somebody listens to a session
         self.dropped: OrderedDict[str, None] = OrderedDict()  # sessions that asked and were not answered
         self.changed = True  # since nobody was found whose turn it is
         self.refused = self.abandoned = 0
+        self.strained = False
+        for fn in page.fns.values():
+            if fn.fn is not None:
+                fn.fn = metered(fn.fn)
 
     # ---- who asks ----
 
@@ -98,6 +160,8 @@ class Turns(Queue):
         token = ADDRESS.set(address)
         try:
             found = await super().push(body, request, username)
+            if (event := self.event_ids_to_events.get(str(found[1]))) is not None:
+                self.kinds[event] = kind_of(event.fn._id, body.data)
         finally:
             ADDRESS.reset(token)
         with suppress(AttributeError):
@@ -196,6 +260,7 @@ class Turns(Queue):
     def listening(self, session: str) -> Iterator[None]:
         """As long as somebody reads the answers of a session."""
         self.listeners[session] += 1
+        self.heard.setdefault(session, time.monotonic())
         self.changed = True
         self.quiet.pop(session, None)
         if session not in self.pending_messages_per_session:  # a page that has nothing to ask listens too
@@ -205,7 +270,7 @@ class Turns(Queue):
         finally:
             self.listeners[session] -= 1
             if not self.listeners[session]:
-                del self.listeners[session]
+                del self.listeners[session], self.heard[session]
                 if self.pending_event_ids_session.get(session):
                     self.quiet[session] = 0
                 else:
@@ -225,15 +290,14 @@ class Turns(Queue):
             self._dropped(session, sum(event in self.event_ids_to_events for event in ids))
             await self.clean_events(session_hash=session)
             self._close(session)
-        for who in list(self.spent):
-            self.spent[who] *= FADING
-            if self.spent[who] < 0.001:
-                del self.spent[who]
+        for work in self.at_work.values():
+            self._charge(work)
+        self.shares.fade()
         self.changed = True
 
     def _is_wanted(self, lane: EventQueue) -> bool:
         """Whether somebody who listens waits for a lane that is full."""
-        return not _has_room(lane) and any(self.listeners[event.session_hash] for event in lane.queue)
+        return _room(lane) < 1 and any(self.listeners[event.session_hash] for event in lane.queue)
 
     def _lanes(self, session: str) -> set[str]:
         """Where a session's questions wait or are answered."""
@@ -246,54 +310,154 @@ class Turns(Queue):
         """The next question of any lane that has room; no function of the page takes several at once."""
         if not self.changed:
             return None
-        busy = {address for _, address in self.running}
-        full = sum(count for (lane, _), count in self.running.items() if lane not in LONG) >= AT_WORK
-        lanes = [
-            lane
-            for name, lane in self.event_queue_per_concurrency_id.items()
-            if lane.queue and _has_room(lane) and (name in LONG or not full)
-        ]
-        ready = (event for lane in lanes for event in lane.queue if self._may_start(event, lane, busy))
-        event = min(ready, key=self._account, default=None)
+        event = min(self._ready(), key=self._account, default=None)
         if event is None:
             self.changed = False
             return None
         self.event_queue_per_concurrency_id[event.concurrency_id].queue.remove(event)
+        self._begin(event)
         return [event], False, event.concurrency_id
 
-    def _may_start(self, event: Event, lane: EventQueue, busy: set[str]) -> bool:
-        """Not without a listener, unless its address has nothing else under way: the stream is opened by and by."""
-        address = self.asked.get(event.session_hash, "")
-        if not self.listeners[event.session_hash] and address in busy:
-            return False
-        limit = lane.concurrency_limit
-        return (
-            lane.concurrency_id not in LONG or limit is None or limit < 2
-            or self.running[lane.concurrency_id, address] < limit - 1
-        )  # fmt: skip
+    def _begin(self, event: Event) -> None:
+        """It counts from now on, not from when its task first runs: the next turn may be given before."""
+        if self._is_modest(event):
+            now = time.monotonic()
+            self.waits.append((now, now - self._since(event)))
+        place = _place(self._cost(event))
+        work = Work(event.concurrency_id, self._address(event), event.session_hash, place)
+        self.at_work[event._id] = work
 
-    def _account(self, event: Event) -> tuple[bool, float, float, float]:
-        session = event.session_hash
-        address = self.asked.get(session, "")
-        return not self.listeners[session], self.spent[address], self.spent[session], event.enqueue_time
+    def _ready(self) -> Iterator[Event]:
+        """Questions that may be answered now: of each person's the oldest of its kind in a lane."""
+        busy = Counter(work.address for work in self.at_work.values())
+        places = AT_WORK - sum(work.takes for work in self.at_work.values())
+        for name, lane in self.event_queue_per_concurrency_id.items():
+            if not lane.queue or _room(lane) < 1 or (places <= 0 and name not in BESIDES):
+                continue
+            seen: set[tuple[Any, ...]] = set()
+            for event in lane.queue:
+                address, listens = self._address(event), bool(self.listeners[event.session_hash])
+                like = self.shares.person(address, event.session_hash), self.kinds[event], listens
+                if like in seen:
+                    continue
+                seen.add(like)
+                # Without a listener only if nothing else of the address is under way: a stream is opened by and by.
+                if (listens or not busy[address]) and self._fits(event, address, lane, places):
+                    yield event
+
+    def _fits(self, event: Event, address: str, lane: EventQueue, places: float) -> bool:
+        """Whether there is a place for a question; whoever had more than a share leaves half of them to the others."""
+        limit = lane.concurrency_limit or 2
+        if lane.concurrency_id in LONG and limit > 1:
+            here = sum(
+                (work.lane, work.address) == (lane.concurrency_id, address) for work in self.at_work.values()
+            )
+            if here >= limit - 1:
+                return False
+        if lane.concurrency_id in BESIDES:
+            return True
+        waited = time.monotonic() - self._since(event)
+        if self._due(event) <= SHARE + EARNED * waited:
+            return places > 0
+        return places > AT_WORK / 2 and (limit < 2 or _room(lane) >= 2)
+
+    def _address(self, event: Event) -> str:
+        return self.asked.get(event.session_hash, "")
+
+    def _due(self, event: Event) -> float:
+        """Seconds of the processor that whoever asks will have had lately once this is answered."""
+        return self.shares.had(self._address(event), event.session_hash) + self._cost(event)
+
+    def _cost(self, event: Event) -> float:
+        kind = self.kinds[event]
+        return self.costs.get(kind, USUAL + A_BYTE * float(4**kind.size))
+
+    def _account(self, event: Event) -> tuple[bool, float]:
+        """Who waits longest is next; what one had of the processor counts as having come later."""
+        return not self.listeners[event.session_hash], self._since(event) + HANDICAP * self._due(event)
 
     async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: Any) -> None:
-        (event,), started = events, time.monotonic()
-        address = address_of(event.request.scope)
-        ADDRESS.set(address)
-        self.running[event.concurrency_id, address] += 1
+        (event,) = events
+        work = self.at_work[event._id]
+        ADDRESS.set(address_of(event.request.scope))
+        METER.set(work.meter)
         try:
             await super().process_events(events, batch, begin_time, fn)
         finally:
-            self.running[event.concurrency_id, address] -= 1
-            if not self.running[event.concurrency_id, address]:
-                del self.running[event.concurrency_id, address]
-            for who in (address, event.session_hash):
-                self.spent[who] += time.monotonic() - started
+            del self.at_work[event._id]
+            self._charge(work)
+            self._note(work, event)
             if not event.alive:
-                self.pending_event_ids_session.get(event.session_hash, set()).discard(event._id)
+                self.pending_event_ids_session.get(work.session, set()).discard(event._id)
+            elif self.listeners[work.session]:
+                self.shares.has_read(work.address, work.session, work.meter.cpu)
             self.changed = True
 
+    def _charge(self, work: Work) -> None:
+        """What a question took since it was last charged for."""
+        self.shares.charge(work.address, work.session, work.meter.cpu - work.charged)
+        work.charged = work.meter.cpu
 
-def _has_room(lane: EventQueue) -> bool:
-    return lane.concurrency_limit is None or lane.current_concurrency < lane.concurrency_limit
+    def _note(self, work: Work, event: Event) -> None:
+        lane = self.lanes[work.lane]
+        lane.answered += 1
+        lane.cpu += work.meter.cpu
+        lane.wall += work.meter.wall
+        before = self.costs.pop(self.kinds[event], work.meter.cpu)
+        self.costs[self.kinds[event]] = before + LEARNING * (work.meter.cpu - before)
+        while len(self.costs) > KINDS:
+            self.costs.popitem(last=False)
+
+    # ---- how long one waits ----
+
+    def _since(self, event: Event) -> float:
+        """When somebody began to wait for an answer: having asked, and listening."""
+        return max(event.enqueue_time, self.heard.get(event.session_hash, 0.0))
+
+    def waited(self, share: float = 0.95) -> float:
+        """Seconds within which the turn of such a share of questions came, of people within their own, lately."""
+        now = time.monotonic()
+        found = sorted([*(seconds for when, seconds in self.waits if now - when < LATELY), *self._waiting()])
+        return found[int(share * len(found))] if found else 0.0
+
+    def _is_modest(self, event: Event) -> bool:
+        """Whether it is asked by somebody known, who listens, and is within a share."""
+        known = self.shares.person(self._address(event), event.session_hash)[1]
+        return bool(known and self.listeners[event.session_hash]) and self._due(event) <= SHARE
+
+    def _waiting(self) -> Iterator[float]:
+        """How long such have waited by now."""
+        now = time.monotonic()
+        for lane in self.event_queue_per_concurrency_id.values():
+            for event in lane.queue:
+                if self._is_modest(event):
+                    yield now - self._since(event)
+
+    def look(self, deaf: float) -> None:
+        """Now and then: whether the page is strained; ``deaf`` are seconds for which its loop did not get to this."""
+        self.strained = deaf > LATE or max(self._waiting(), default=0.0) > LATE
+        self.changed = True
+
+
+def kind_of(function: int, values: Any) -> Kind:
+    """Of a question with these values."""
+    size = sum(map(_bytes, values))
+    chosen = tuple(value for value in values if isinstance(value, str) and len(value) <= WORD)
+    return Kind(function, size.bit_length() // 2, chosen)
+
+
+def _bytes(value: Any) -> int:
+    """Of a text or an uploaded file."""
+    if isinstance(value, dict) and isinstance(path := value.get("path"), str):
+        with suppress(OSError, ValueError):
+            return os.path.getsize(path)
+    return len(value) if isinstance(value, str) else 0
+
+
+def _place(cost: float) -> float:
+    """How much of a place a question of so many seconds takes while it is under way."""
+    return cost / (cost + AROUND)
+
+
+def _room(lane: EventQueue) -> float:
+    return inf if lane.concurrency_limit is None else lane.concurrency_limit - lane.current_concurrency

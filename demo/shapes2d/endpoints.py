@@ -56,7 +56,7 @@ def build(models: Models) -> None:
         point = scenes.random_point(loaded, seed)
         return {"seed": seed, **_decode(loaded, point.z, point.pose)}
 
-    listening: Options = {"concurrency_id": "shapes2d", "concurrency_limit": 2}
+    listening: Options = {"concurrency_id": "shapes2d", "concurrency_limit": 8}
     with gr.Column(visible=False):
         asked = [
             gr.File(type="filepath", label="image"),

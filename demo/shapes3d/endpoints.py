@@ -76,7 +76,7 @@ def build(models: Models) -> None:
         loaded, seed = models.get(model, "shape"), read_integer(seed, "seed", 0, MAX_SEED)
         return {"seed": seed, **_decode(loaded, *random_code(loaded, seed), format)}
 
-    listening: Options = {"concurrency_id": "shapes3d", "concurrency_limit": 2}
+    listening: Options = {"concurrency_id": "shapes3d", "concurrency_limit": 8}
     with gr.Column(visible=False):
         asked = [
             gr.File(type="filepath", label="shape"),

@@ -15,7 +15,9 @@ import gc
 import os
 import signal
 import socket
+import struct
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +30,8 @@ MAX_WAIT = 20  # seconds of wall time; a busy machine gets through its CPU secon
 MAX_REQUEST = 100  # bytes
 
 READY = b"+"  # what a forked process says first, so that the page can tell a lost one from one that never was
+SPENT = struct.Struct("<f")  # and before its answer: seconds of CPU
+SMALL = 0.3  # of these, after which it lets everybody else go first
 
 
 def main() -> None:
@@ -60,11 +64,13 @@ def _read_one(control: socket.socket, line: socket.socket, request: bytes) -> No
         control.close()
         signal.alarm(MAX_WAIT)  # which nothing handles: the system ends the process, whatever it is doing
         limit_resources()
+        give_way()
         line.sendall(READY)
         kind, size = request.decode().split()
         with line.makefile("rb") as file:
             data = file.read()
-        line.sendall(answer(data, kind, int(size)))
+        found = answer(data, kind, int(size))
+        line.sendall(SPENT.pack(time.process_time()) + found)
     finally:
         os._exit(0)  # not up the stack, which is the server's
 
@@ -80,6 +86,12 @@ def answer(data: bytes, kind: str, size: int) -> bytes:
         return b"no " + str(error).encode()
     except MemoryError:
         return b"no The mesh takes too much memory; simplify it and send that."
+
+
+def give_way() -> None:
+    """From ``SMALL`` on a file takes what the page and the small ones leave."""
+    signal.signal(signal.SIGPROF, lambda number, frame: os.nice(10))
+    signal.setitimer(signal.ITIMER_PROF, SMALL)
 
 
 def limit_resources() -> None:

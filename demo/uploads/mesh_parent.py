@@ -17,7 +17,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from demo.uploads.mesh_child import MAX_WAIT, READY
+from demo.server.shares import Meter, elsewhere
+from demo.uploads.mesh_child import MAX_SECONDS, MAX_WAIT, READY, SPENT
 
 FORKS = sys.platform == "linux"
 COMMAND = (sys.executable, "-m", "demo.uploads.mesh_child")
@@ -54,11 +55,14 @@ class Parent:
         if not self._turns.acquire(timeout=MAX_WAIT):
             raise OSError("too many meshes are being read")
         try:
-            return self._fork_and_ask(data, kind, size) if FORKS else self._start_and_ask(data, kind, size)
+            with elsewhere() as meter:
+                if FORKS:
+                    return self._fork_and_ask(data, kind, size, meter)
+                return self._start_and_ask(data, kind, size)
         finally:
             self._turns.release()
 
-    def _fork_and_ask(self, data: bytes, kind: str, size: int) -> bytes:
+    def _fork_and_ask(self, data: bytes, kind: str, size: int, meter: Meter) -> bytes:
         deadline = time.monotonic() + MAX_WAIT
         for _ in range(TRIES):
             ours, theirs = socket.socketpair()
@@ -66,7 +70,7 @@ class Parent:
                 with theirs:
                     server = self._fork(theirs, f"{kind} {size}".encode())
                 if answer := _talk(ours, data, deadline):
-                    return answer.removeprefix(READY)
+                    return _charged(answer.removeprefix(READY), meter)
             self.stop(server)
         raise OSError("there is no process for a mesh")
 
@@ -126,6 +130,15 @@ def _talk(line: socket.socket, data: bytes, deadline: float) -> bytes:
         while part := _receive(line, deadline):
             answer += part
     return bytes(answer)
+
+
+def _charged(answer: bytes, meter: Meter) -> bytes:
+    """The answer itself; what it took counts as whose mesh it is."""
+    if len(answer) < SPENT.size:  # lost while it read, mostly to its limit
+        meter.cpu += MAX_SECONDS
+        return b""
+    meter.cpu += SPENT.unpack_from(answer)[0]
+    return answer[SPENT.size :]
 
 
 def _receive(line: socket.socket, deadline: float) -> bytes:

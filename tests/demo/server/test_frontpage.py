@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from demo.server import frontpage
-from demo.server.frontpage import ADDRESSES, NEW, FrontPage
+from demo.server.frontpage import ADDRESSES, NAMES, FrontPage
 from demo.server.gate import Refused
 
 
@@ -53,7 +53,7 @@ def test_another_address_gets_its_own(app: App, name: str) -> None:
 
 
 def test_made_up_addresses_take_no_more_memory(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frontpage, "NEW", 10**6)
+    monkeypatch.setattr(frontpage, "NAMES", 10**6)
     for i in range(3 * ADDRESSES):
         app.client.get("/", headers={"host": f"{i}.example.org"})
     kept = app.client.app.kept  # type: ignore[attr-defined]
@@ -63,7 +63,7 @@ def test_made_up_addresses_take_no_more_memory(app: App, monkeypatch: pytest.Mon
 
 def test_whoever_makes_up_addresses_is_refused_and_the_others_are_not(app: App) -> None:
     app.client.get("/")
-    for i in range(NEW - 1):
+    for i in range(NAMES - 1):
         app.client.get("/", headers={"host": f"{i}.example.org"})
     with pytest.raises(Refused, match="busy"):
         app.client.get("/", headers={"host": "one-more.example.org"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
+import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,10 +17,12 @@ import pytest
 import torch
 from PIL import Image
 
-from demo.server import disk, log, turns
+from demo.models.registry import Models
+from demo.server import disk, log, serve, turns
 from demo.server.connections import Connections
 from demo.server.disk import Disk
-from demo.server.gate import Refused, Slots, _meaning, is_foreign
+from demo.server.gate import House, Pace, Refused, Slots, _meaning, _parts, is_foreign
+from demo.server.shares import METER, Meter, Shares, metered
 from demo.server.turns import Turns
 from demo.server.visitors import ADDRESS, Visitors, shortened, size_of
 
@@ -175,16 +179,147 @@ class Waiting:
 def test_whoever_listens_is_first_and_then_who_had_least() -> None:
     async def ask() -> list[str]:
         queue = Waiting()
+        shares = queue.turns.shares
+        for session, address, spent in (
+            ("a", "10.0.0.2", 0.3),
+            ("c", "10.0.0.3", 0.2),
+            ("b", "10.0.0.3", 0.1),
+        ):
+            shares.has_read(address, session, 0.0)
+            shares.charge(address, session, spent)
         for session, address in (("u", "10.0.0.1"), ("a", "10.0.0.2"), ("b", "10.0.0.3"), ("c", "10.0.0.3")):
             await queue.push(session, address)
-        queue.turns.spent["10.0.0.2"] = 5.0
-        queue.turns.spent["c"] = 1.0
         for session in "abc":
             queue.turns.listeners[session] += 1
         queue.turns.event_queue_per_concurrency_id[queue.fn.concurrency_id].concurrency_limit = None
         return [queue.next() for _ in range(4)]
 
     assert finished(ask()) == ["b", "c", "a", "u"]
+
+
+def test_whoever_had_much_leaves_places_to_others_until_they_waited_long() -> None:
+    async def ask() -> list[str]:
+        queue = Waiting()
+        found = list[str]()
+        for session in ("foe", "kind"):
+            queue.turns.shares.has_read("10.0.0.1", session, 0.0)
+            await queue.push(session, "10.0.0.1")
+            queue.turns.listeners[session] += 1
+        queue.turns.shares.charge("10.0.0.1", "foe", 2 * turns.SHARE)
+        queue.turns.at_work["long"] = turns.Work("text", "10.0.0.9", "other", place=0.6 * turns.AT_WORK)
+        found += [queue.next(), queue.next()]
+        (event,) = queue.turns.event_queue_per_concurrency_id[queue.fn.concurrency_id].queue
+        event.enqueue_time -= 2 * turns.SHARE / turns.EARNED
+        queue.turns.changed = True
+        return [*found, queue.next()]
+
+    assert finished(ask()) == ["kind", "", "foe"]
+
+
+def test_short_questions_take_less_of_the_places_than_long_ones() -> None:
+    async def ask(cost: float) -> int:
+        queue = Waiting()
+        queue.turns.event_queue_per_concurrency_id.clear()
+        for number in range(30):
+            await queue.push(f"s{number}", f"10.0.0.{number}")
+            queue.turns.listeners[f"s{number}"] += 1
+        lane = queue.turns.event_queue_per_concurrency_id[queue.fn.concurrency_id]
+        lane.concurrency_limit = None
+        queue.turns.costs[queue.turns.kinds[lane.queue[0]]] = cost
+        return sum(bool(queue.next()) for _ in range(30))
+
+    assert finished(ask(0.3)) <= turns.AT_WORK + 1
+    assert finished(ask(0.005)) > 3 * turns.AT_WORK
+
+
+def test_what_a_question_takes_is_learned_and_charged() -> None:
+    meter = Meter()
+    token = METER.set(meter)
+    try:
+        assert metered(lambda: sum(range(300_000)))() > 0
+        assert list(metered(lambda: None)() or [1]) == [1]
+    finally:
+        METER.reset(token)
+    assert 0 < meter.cpu <= meter.wall + 0.1
+    assert not meter.elsewhere
+
+
+def test_sessions_that_nobody_knows_share_an_account_and_a_class_does_not() -> None:
+    shares = Shares()
+    for number in range(100):
+        shares.charge("foe", f"made up {number}", 0.1)
+    assert shares.had("foe", "another") == pytest.approx(10 / 8)
+    for number in range(30):
+        shares.charge("school", f"pupil {number}", 0.1)
+        shares.has_read("school", f"pupil {number}", 0.1)
+    assert shares.had("school", "pupil 3") == pytest.approx(0.1)
+    assert shares.had("school", "the next one") == pytest.approx(3 / 32)
+    for _ in range(200):
+        shares.fade()
+    assert not shares.spent
+    assert not shares.together
+
+
+def test_an_address_counts_as_a_class_at_most() -> None:
+    shares = Shares()
+    for number in range(1000):
+        shares.has_read("foe", f"kept {number}", 0.0)
+        shares.charge("foe", f"kept {number}", 0.1)
+    assert shares.had("foe", "kept 1") == pytest.approx(100 / 32)
+
+
+def test_health_tells_how_long_people_wait() -> None:
+    async def ask() -> tuple[float, float, bool]:
+        queue = Waiting()
+        queue.turns.shares.has_read("10.0.0.1", "kind", 0.0)
+        for session in ("kind", "unknown"):
+            await queue.push(session, "10.0.0.1")
+            queue.turns.listeners[session] += 1
+        for event in queue.turns.event_queue_per_concurrency_id[queue.fn.concurrency_id].queue:
+            event.enqueue_time -= 3.0 if event.session_hash == "kind" else 50.0
+        queue.turns.look(0.0)
+        waiting = queue.turns.waited()
+        while queue.next():
+            pass
+        return waiting, queue.turns.waited(), queue.turns.strained
+
+    waiting, answered, strained = finished(ask())
+    assert waiting == pytest.approx(3.0, abs=0.5)
+    assert answered == pytest.approx(3.0, abs=0.5)
+    assert strained
+
+
+@pytest.mark.parametrize(
+    ("strained", "sent", "slow"), [(False, 10**8, False), (True, 10**5, False), (True, 10**8, True)]
+)
+def test_whoever_sent_much_is_read_slowly_while_others_wait(strained: bool, sent: int, slow: bool) -> None:
+    async def read(monkeypatch: pytest.MonkeyPatch) -> float:
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+
+        monkeypatch.setattr("demo.server.gate.asyncio.sleep", sleep)
+        house: Any = SimpleNamespace(turns=SimpleNamespace(shares=Shares(), strained=strained), paces={})
+        pace = house.paces["foe"] = Pace(house, "foe")
+        await pace.keep(sent)
+        return sum(slept)
+
+    with pytest.MonkeyPatch.context() as patching:
+        assert (finished(read(patching)) > 1) == slow
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        (b"[" + b"{}," * 400_000 + b"0]", 800_001),
+        (b'{"data":["' + b"a, " * 1_000_000 + b'"]}', 2),
+        (b'{"data":["' + rb"\\\", " * 400_000 + b'"]}', 2),
+        (b'["\\\\",' + b"1," * 400_000 + b"1]", 400_002),
+    ],
+)
+def test_values_of_a_question_are_counted_and_commas_in_its_texts_are_not(body: bytes, count: int) -> None:
+    assert _parts(body) == count
 
 
 def test_a_full_queue_lets_go_of_what_nobody_listens_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,8 +371,9 @@ def test_what_nobody_listens_for_ends_sooner_where_it_is_in_the_way() -> None:
 
 def test_component_calls_take_turns_and_have_a_bound() -> None:
     async def ask() -> list[str]:
-        spent = turns.defaultdict(float, foe=3.0)
-        slots, order = Slots(1, 3, spent), list[str]()
+        shares = Shares()
+        shares.charge("foe", "", 30.0)
+        slots, order = Slots(1, 3, shares), list[str]()
 
         async def call(address: str, name: str) -> None:
             async with slots.turn(address):
@@ -313,3 +449,33 @@ def test_the_log_says_a_thing_once(caplog: pytest.LogCaptureFixture) -> None:
     once.last = {kind: (-100.0, count) for kind, (_, count) in once.last.items()}
     logger.error("lost %s", 500)
     assert "499 times since" in caplog.records[-1].getMessage()
+
+
+# Health ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["", "memory_mb", "disk_mb", "wait_s", "questions", "kept_mb"])
+def test_health_names_what_reached_its_bound(
+    what: str, page: gr.Blocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Waiting()
+    health = serve.Health(Models(), house=House(queue.turns, Disk(tmp_path)), visitors=Visitors(page))
+    assert health.house is not None
+    assert health.visitors is not None
+    if what == "memory_mb":
+        monkeypatch.setattr(serve, "MEMORY", 1_000_000)
+    elif what == "disk_mb":
+        health.house.disk.most = turns_bytes = 50_000
+        health.house.disk.add(write(tmp_path, "large", turns_bytes), "a")
+    elif what == "wait_s":
+        queue.turns.waits.append((time.monotonic(), serve.WAIT + 1))
+    elif what == "questions":
+        queue.turns.pending_event_ids_session["a"] = set(map(str, range(turns.ALL)))
+    elif what == "kept_mb":
+        health.visitors.most = 1_000
+        store(health.visitors, page, "a", "home", 900)
+        health.visitors.most = 900
+    body = json.loads(finished(health.answer(None)).body)  # type: ignore[arg-type]
+    assert body["exceeded"] == ([what] if what else [])
+    assert body["status"] == ("strained" if what else "ok")
+    assert set(body["used"]) == set(body["bounds"])
