@@ -12,6 +12,7 @@ from training.measure import interval
 
 PLANS = ("full", "accurate", "balanced", "fastest")
 SURE = 1.96  # standard errors: an interval of 95 %
+TELLING = 1.5  # points: with a larger standard error, texts are too few to call two level
 QUICKER = 1.5  # times, below which two are as fast as each other
 
 
@@ -34,17 +35,27 @@ def difference(one: Tensor, other: Tensor) -> tuple[float, float]:
     return float(ahead.mean()), float(ahead.std(correction=0)) / math.sqrt(len(ahead))
 
 
+def level(one: Tensor, other: Tensor) -> bool:
+    """Whether two are as often right, as far as these texts tell, and they tell points apart."""
+    ahead, error = difference(one, other)
+    return abs(ahead) <= SURE * error <= SURE * TELLING
+
+
 def verdict(ours: Row, rival: Row, hits: Mapping[str, Tensor]) -> str:
     """Which of the two to take, in a sentence; ``rival`` is the best alternative on validation."""
     ahead, error = difference(hits[ours.name], hits[rival.name])
     points = f"{abs(ahead):.1f} points (standard error {error:.1f})"
     speed = rival.ms / max(ours.ms, 1e-9)
     slower = f"{_times(1 / speed)} as fast" if speed < 1 / QUICKER else ""
+    which = f", which is {slower}," if slower else ""
     if ahead > SURE * error:
-        price = f", which is {slower}" if slower else ""
-        return f"{ours.name} is ahead of the best alternative, {rival.name}{price}, by {points}"
+        return f"{ours.name} is ahead of the best alternative, {rival.name}{which or ','} by {points}"
     if ahead < -SURE * error:
         return f"{rival.name} is ahead of {ours.name} by {points}: take that"
+    if error > TELLING:
+        few = f"{len(hits[ours.name]):,} test texts are too few"
+        what = f"{ours.name} from the best alternative, {rival.name}{which.removesuffix(',')}"
+        return f"{few} to tell {what}: they are {points} apart"
     if slower:
         return f"{rival.name} is level with {ours.name}, within {points}, and {slower}: take that"
     gain = f", and {ours.name} is {_times(speed)} as fast" if speed > QUICKER else ""

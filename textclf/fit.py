@@ -24,7 +24,7 @@ from torch import Tensor
 from textclf import choose
 from textclf.card import FROZEN
 from textclf.choose import Choice, Speed
-from textclf.comparison import Row, lines, row, verdict
+from textclf.comparison import Row, level, lines, row, verdict
 from textclf.encoder import MINILM, backbone_folder, from_backbone
 from textclf.engine import graph_path
 from textclf.evaluate import Evaluate, Hits, accuracy, classify, left_out, measure
@@ -552,7 +552,7 @@ def table(
 
 
 def told(rows: list[Row], hits: Hits) -> list[str]:
-    """Who is ahead, in sentences: the best alternative on validation, and the fastest one, beside "balanced"."""
+    """Who is ahead, in sentences: "balanced" or the best alternative on validation; and a fast one, if it is level."""
     others = [r for r in rows if not r.ours]
     if not others:
         return []
@@ -560,8 +560,8 @@ def told(rows: list[Row], hits: Hits) -> list[str]:
     shown = ours.get("balanced", ours["full"])
     said = [verdict(shown, others[0], hits)]
     quick = min(others, key=lambda r: r.ms)
-    if quick.name != others[0].name:
-        said.append(f"of the fastest alternative: {verdict(shown, quick, hits)}")
+    if quick.name != others[0].name and level(hits[shown.name], hits[quick.name]):
+        said.append(verdict(shown, quick, hits))
     return said
 
 
