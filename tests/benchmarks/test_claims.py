@@ -137,7 +137,6 @@ EXPECTED = [
     ("affine_vae_mnist", 0, "plain VAE, 9 latents", ("nats", "mean"), ("kmeans_accuracy", "mean")),
     ("voxel_orientation", 0, "rotation: affine VAE", ("cpu_seconds", "mean"), ("iou", "mean")),
     ("pose_search_mnist", 0, "ours, fast", ("cpu_ms",), ("nats",)),
-    ("pose_search_modelnet10", 1, "ours, best", ("cpu_ms",), ("within_15",)),
     ("network_costs_wrn16-2", 0, "wrn16-2:blueprint", ("parameters",), ("ms",)),
 ]
 
