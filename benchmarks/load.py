@@ -156,7 +156,7 @@ class Visitor:
         await self.ask("encode_shape", await self.send("chair.glb", CHAIR.read_bytes()), SHAPES, "fast")
 
     async def classify_picture(self) -> None:
-        await self.ask("classify_image", await self.send("photo.png", self._drawn("RGB")), PICTURES)
+        await self.ask("classify_image", await self.send("photo.png", self._drawn("RGB")), PICTURES, "full")
 
     async def classify_text(self) -> None:
         await self.ask("classify_text", WORDS, TEXTS, "balanced")

@@ -23,7 +23,7 @@ ADDRESSES = 4 * 16
 # What tells all of the page, 0.1 s of work each time that it is made.
 PAGES = ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json")
 # Pages that are made anew for one visitor in so many seconds; and such as are because of another host.
-NEW, NAMES, WHILE = 60, 12, 60.0
+NEW, NAMES, WHILE = 60, 6, 60.0
 OWN = (b"deep_link", b"all_endpoints", b"page=")  # of a query: Gradio's own parameters, which change the page
 
 Address = tuple[str, ...]
