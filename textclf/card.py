@@ -35,8 +35,11 @@ model.predict(["..."], plan="{plan}")  # (1, {count}) probabilities of model.cla
 ## Limits
 
 English, and texts like those it was trained on; what is beyond {longest} tokens is not read. Probabilities are those of
-a network that was never told what it does not know.
+a network that was never told what it does not know.{hint}
 """
+HINT = """
+`model.strangeness(texts)` above `model.scope.limit` is a hint that the words of a text are not those of the training
+texts."""
 
 TASK = "text-classification"
 FROZEN = "frozen embeddings"  # the name of a row of a fitting's table
@@ -85,7 +88,8 @@ def _beside(fit: dict[str, Any] | None) -> str:
         return ""
     frozen = [row for row in fit["rows"] if row["name"] == FROZEN]
     head = "".join(f"A linear head on {FROZEN} is right in {row['accuracy']:.4f}. " for row in frozen)
-    return head + "".join(f"{said[0].upper()}{said[1:]}. " for said in fit["verdict"]) + "\n\n"
+    said = " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in fit["verdict"])
+    return f"{head}{said}\n\n"
 
 
 def model_card(name: str, config: TextConfig, result: dict[str, Any]) -> str:
@@ -112,6 +116,7 @@ def model_card(name: str, config: TextConfig, result: dict[str, Any]) -> str:
         n=test["n"],
         tokens=test["tokens"],
         table=measured_table(test),
+        hint=HINT if config.scope else "",
         beside=_beside(result.get("fit")),
         left_out=on_card(test.get("left_out", {})),
         training=_training_time(training) if "cpu_seconds" in training else "",
