@@ -194,7 +194,7 @@ def costs(seen: Verdict, loaded: Classifier, times: Sequence[Rounds] | None) -> 
     nets = loaded.nets(seen.plan)
     titles = [_title(net, nets) for net in nets]
     engines = list(dict.fromkeys(net.engine for net in nets))
-    each = ", ".join(f"{title}: {net.engine}" for title, net in zip(titles, nets, strict=True))
+    each = "; ".join(f"{title}: {net.engine}" for title, net in zip(titles, nets, strict=True))
     timed = "Time on this machine", f"median, one thread, {engines[0] if len(engines) == 1 else each}"
     rows = [
         timed_row(*timed, times) if times else plain_row(*timed, ["measuring …"] * len(nets)),
