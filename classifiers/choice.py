@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from classifiers.backbone import LITE0, PACKAGES, is_installed, load_backbone
-from training.datasets import KNOWN, glance
+from training.datasets import KNOWN, Glance, glance
 
 SCRATCH = "resnet9@0.5:blueprint"
 DEFAULT = LITE0  # the backbone of photos
 NONE = "none"
 SMALL, SIZES = 64, (96, 128)  # pixels: below, pictures are no photos; what photos are scaled to
+FEW, LARGE, STEP = 1000, 192, 32  # fewer photos are worth more pixels, up to so many, in such steps
 
 
 class Choice(NamedTuple):
@@ -41,11 +42,12 @@ def choose(
     """
     if backbone not in (None, NONE):
         named = load_backbone(backbone).network
-        return Choice(network or named, backbone, size or _size(glance(data).side))
+        return Choice(network or named, backbone, size or _size(glance(data)))
     chosen = network or start or (size or SMALL) < SMALL or channels == 1
     if backbone == NONE or chosen or data in KNOWN:
         return Choice(network or SCRATCH, None, size)
-    side, grey = glance(data)
+    seen = glance(data)
+    side, grey, _ = seen
     if not side:
         return Choice(SCRATCH, None, size)  # whoever loads them says what is wrong
     if grey or side < SMALL:
@@ -63,12 +65,13 @@ def choose(
     return Choice(
         PACKAGES[DEFAULT].network,
         DEFAULT,
-        size or _size(side),
-        f"{photos} start from {DEFAULT}, trained on ImageNet, at {size or _size(side)} pixels (--backbone none: from "
+        size or _size(seen),
+        f"{photos} start from {DEFAULT}, trained on ImageNet, at {size or _size(seen)} pixels (--backbone none: from "
         "scratch)",
     )
 
 
-def _size(side: int) -> int:
-    """Pixels a side that pictures of so many bear, and enough for a backbone."""
-    return SIZES[side >= SIZES[1]]
+def _size(seen: Glance) -> int:
+    """Pixels a side that pictures bear, and enough for a backbone; more of them where pictures are few."""
+    usual = SIZES[seen.side >= SIZES[1]]
+    return max(usual, min(LARGE, seen.side // STEP * STEP)) if seen.number < FEW else usual

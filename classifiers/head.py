@@ -41,7 +41,7 @@ def fit_head(model: CompactCNN, data: ImageData, folder: Path, found: Mapping[st
             for name, part in parts.items()
         )
     labels, held_labels = (part.labels[chosen[name]] for name, part in parts.items())  # type: ignore[index]
-    best = logistic(known, labels.numpy(), held, held_labels.numpy(), len(model.classes))
+    best = logistic(known, labels.numpy(), held, held_labels.numpy(), len(model.classes), directions=True)
     layer = linear_layer(model.network)
     with torch.no_grad():
         layer.weight.copy_(best.weight)

@@ -190,13 +190,14 @@ def load_images(
 
 
 class Glance(NamedTuple):
-    """What pictures are like: the median of their shorter sides in pixels, and whether all are grey by their kind.
+    """What pictures are like: the median of their shorter sides in pixels, whether all are grey, how many there are.
 
-    Without a side where none can be read.
+    Without a side where none can be read; what is read as a stream is counted as far as it was looked at.
     """
 
     side: int
     grey: bool
+    number: int
 
 
 def glance(data: str, most: int = 500) -> Glance:
@@ -209,16 +210,17 @@ def glance(data: str, most: int = 500) -> Glance:
     """
     table = _find(data)[0]
     if isinstance(table.pictures, np.ndarray):
-        return Glance(min(table.pictures.shape[1:3]), table.pictures.shape[-1] == 1)
-    pictures = table.pictures
+        return Glance(min(table.pictures.shape[1:3]), table.pictures.shape[-1] == 1, len(table.pictures))
+    pictures, count = table.pictures, 0
     if isinstance(pictures, Sequence):
+        count = len(pictures)
         pictures = pictures[:: -(-len(pictures) // most) or 1]
     looks = []
     for _, file in itertools.islice(pictures, most):
         with suppress(Exception), Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
             looks.append((min(image.size), is_grey(image)))
     sides = sorted(side for side, _ in looks)
-    return Glance(sides[len(sides) // 2] if sides else 0, all(grey for _, grey in looks))
+    return Glance(sides[len(sides) // 2] if sides else 0, all(grey for _, grey in looks), count or len(looks))
 
 
 def labelled(

@@ -83,6 +83,8 @@ def options(data: Path, output: Path, **changes: object) -> Train:
         ((80, 70), "RGB", {}, "tiny", 96),
         ((140, 300), "RGB", {}, "tiny", 128),
         ((140, 300), "RGB", {"size": 160}, "tiny", 160),
+        ((300, 170), "RGB", {}, "tiny", 160),  # few photos: as many pixels as they bear
+        ((300, 400), "RGB", {}, "tiny", 192),
         ((80, 70), "RGB", {"backbone": "none"}, choice.SCRATCH, None),
         ((80, 70), "RGB", {"size": 32}, choice.SCRATCH, 32),
         ((80, 70), "RGB", {"channels": 1}, choice.SCRATCH, None),
@@ -110,6 +112,12 @@ def test_photos_start_from_the_backbone_and_what_is_said_counts(
     assert found.loop.epochs == (FROM_BACKBONE.epochs if found.backbone else 15)
     assert type(found.loop) is LoopConfig
     assert bool(why) == (not asked or asked == {"size": 160})
+
+
+def test_many_photos_have_fewer_pixels(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FEW", 6)
+    data = photos(tmp_path / "data", 2, (300, 400))
+    assert choice.choose(str(data)).size == 128
 
 
 def test_numbers_that_are_given_stay(tiny: str, tmp_path: Path) -> None:
@@ -296,3 +304,23 @@ def test_no_epochs_are_for_the_plans_of_a_trained_model_only(tmp_path: Path) -> 
     nothing = Train("data", tmp_path, loop=LoopConfig(epochs=0), shorten=Shortening(1))
     with pytest.raises(RunError, match="--epochs must be at least 1"):
         train(nothing)
+
+
+# ---- few photos ----
+
+
+def test_directions_say_more_than_lengths_where_examples_are_few() -> None:
+    generator = np.random.default_rng(0)
+
+    def drawn(each: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(3), each)
+        towards = np.eye(3, 40)[labels] + generator.normal(0, 0.25, (len(labels), 40))
+        return (towards * generator.lognormal(0, 1.5, (len(labels), 1))).astype(np.float32), labels
+
+    (x, labels), held, (others, truth) = drawn(5), drawn(8), drawn(200)
+    right = {}
+    for directions in (False, True):
+        found = logistic(x, labels, *held, 3, directions=directions)
+        scores = torch.from_numpy(others) @ found.weight.T + found.bias
+        right[directions] = float((scores.argmax(1).numpy() == truth).mean())
+    assert right[True] > right[False] + 0.03
