@@ -49,6 +49,8 @@ def _numbers(rows: Rows, results: dict[str, Any]) -> dict[str, Any]:
         "search": search,
         "chance": chance,
         "by_hand": rows[BY_HAND],
+        "all": rows[EVERY],
+        "hand_holds": need(rows[BY_HAND], "area unseen") > need(rows[EVERY], "area unseen"),
         "search_wins": gap > apart,
         "chance_wins": gap < -apart,
         "level": abs(gap) <= apart,

@@ -72,5 +72,10 @@ def test_the_claim_says_who_wins(search: float, words: str) -> None:
     facts = {"model": "m", "data": "agnews", "every": 50, "n": 4, "unseen": 5, "seeds": 5, "trials": [9]}
     (said,) = claim.claims("text_search_m", {**facts, "rows": rows})
     assert "all 50 plans of six layers take as much work as 4.5 passes" in said.sentence
-    assert f"same start reach {words}" in said.sentence
+    assert f"same start leave {words}" in said.sentence
     assert said.sentence.count("same start") == 1
+    assert "theirs holds better" not in said.sentence
+    rows[claim.BY_HAND]["area unseen"] = {"mean": 0.9, "std": 0, "n": 1}
+    rows[claim.EVERY]["area unseen"] = {"mean": 0.7, "std": 0, "n": 1}
+    (said,) = claim.claims("text_search_m", {**facts, "rows": rows})
+    assert "theirs holds better on texts that nobody saw: 90.0 %, of every plan 70.0 %" in said.sentence
