@@ -129,7 +129,7 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
         calibration_error=test["calibration_error"],
         left_out=on_card(test.get("left_out", {})),
         training=time.format(**training) if "epochs" in training else "",
-        plans=plans_table(result.get("plans", {})),
+        plans=plans_table(test.get("plans", {})),
         foreign="".join(
             f"\n{found['flagged']:.0%} of {found['n']:,} {name} pictures get it, {found['own_flagged']:.0%} of its own."
             for name, found in result.get("out_of_scope", {}).items()

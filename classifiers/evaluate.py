@@ -167,11 +167,10 @@ def measure(data: ImageData, options: Evaluate) -> dict[str, Any]:
     }
     if config.plans:
         assert model.folder is not None
-        result["plans"] = evaluate_plans(model.folder, data.test)
+        result["test"]["plans"] = evaluate_plans(model.folder, data.test)
     card = model_card(folder.name, config, result)
-    if (
-        config.plans and folder == model.folder and not options.half
-    ):  # what its graphs were made of stays as it is
+    kept = config.plans and folder == model.folder and not options.half
+    if kept:  # what its graphs were made of stays as it is
         write(folder, {METRICS: to_json(result), CARD: card.encode()})
     else:
         model.save_pretrained(folder, half=options.half, metrics=result, card=card)
@@ -215,6 +214,8 @@ def evaluate_plans(folder: Path, split: ImageSplit) -> dict[str, Any]:
                     "accuracy": accuracy(asked, split, name),
                     "latency_ms": times[f"{name} {form}"].median_ms,
                 }
+        served = found[name].get(facts.form)
+        found[name]["accuracy"] = served["accuracy"] if served else accuracy(model, split, name)
     return found
 
 
