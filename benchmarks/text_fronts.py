@@ -146,11 +146,15 @@ def with_linear(rows: Rows, data: str, shipped: Sequence[str], kinds: Sequence[s
     columns = {
         n: tuple(m["training"]["text_column"]) for n, m in known.items() if short_name(m["data"]) == short
     }
-    for name, text in {short: (), **columns}.items():
-        if name in rows:
-            texts = load_texts(data, text=text)
-            test = subset(texts.test, rows[name]["texts"])
-            for kind, model in linear_models(texts, kinds=kinds).items():
+    read = {short: (), **columns}
+    for text in dict.fromkeys(read.values()):
+        names = [name for name in read if read[name] == text and name in rows]
+        if not names:
+            continue
+        texts = load_texts(data, text=text)
+        for kind, model in linear_models(texts, kinds=kinds).items():
+            for name in names:
+                test = subset(texts.test, rows[name]["texts"])
                 right = torch.as_tensor(model.predict(test.texts)) == test.labels
                 found[name] = {**found[name], f"linear, {kind}": several([float(right.float().mean())])}
     return found
