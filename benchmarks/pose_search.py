@@ -58,8 +58,8 @@ class PoseSearch:
 
     data: str
     model: str = "affinevae-mnist"
-    images: int = 512
-    rounds: int = 3
+    images: int = 256
+    rounds: int = 2
     output: Path | None = None
 
 

@@ -18,7 +18,7 @@ COLUMNS: Columns = {
 OURS, STARTS, GRIDS, MOMENTS = SERIES = ("ours", "random starts and gradients", "grids", "second moments")
 MODEL = "affinevae-mnist"
 HALVES = 0.05  # share of turns that are off by half of one, from which on it is said
-TESTED, ROUNDS = 512, 3  # images, and turns of timing; unless the command says otherwise
+TESTED, ROUNDS = 256, 2  # images, and turns of timing; unless the command says otherwise
 
 TIME = Axis("processor ms, one picture or shape, one thread", "cpu_ms", "lower", log=True)
 NATS = Axis("-ELBO before the pose's price, nats", "nats", "lower")
