@@ -86,6 +86,11 @@ def straighten(scene: S) -> S:
     return replace(scene, now=replace(scene.now, pose=(0.0,) * len(scene.now.pose)))
 
 
+def keeping(scene: S, other: S) -> S:
+    """What stays when something ``other`` is looked at: the seed and what is pinned."""
+    return replace(other, seed=scene.seed, pinned=scene.pinned)
+
+
 def reset(scene: S) -> S:
     return replace(scene, now=scene.encoded)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
 import gradio as gr
 
@@ -12,6 +13,7 @@ from demo.models.registry import Loaded
 from demo.shapes import steering
 from demo.shapes.steering import MAX_SEED, Scene, next_seed
 from demo.tab import ModelTab, Scenes, field
+from demo.types import Outputs
 from demo.uploads.values import read_choice, read_integer
 
 S = TypeVar("S", bound=Scene)
@@ -20,10 +22,10 @@ S = TypeVar("S", bound=Scene)
 class ShapeScenes(Scenes[S, Loaded], Protocol[S]):
     """Where the scenes of a tab of shapes come from."""
 
-    def from_seed(self, loaded: Loaded, seed: int, **kept: Any) -> S:
+    def from_seed(self, loaded: Loaded, seed: int) -> S:
         """A random shape in a random orientation."""
 
-    def steer(self, scene: S, loaded: Loaded, z: Any, pose: Any) -> S:
+    def steer(self, scene: S, loaded: Loaded, z: object, pose: object) -> S:
         """Where the visitor moved to; ``UploadError`` for anything but the right number of finite numbers."""
 
     def random_shape(self, scene: S, loaded: Loaded, seed: int) -> S:
@@ -45,21 +47,17 @@ class ShapeTab(ModelTab[S, Loaded]):
     def load(self, name: str) -> Loaded:
         return self.models.get(name, self.kind)
 
-    def kept(self, scene: S) -> dict[str, Any]:
-        """What stays when something else is looked at."""
-        return {"seed": scene.seed, "pinned": scene.pinned}
-
     # ---- handlers ----
 
-    def random(self, scene: S) -> list[Any]:
-        kept = self.kept(scene) | {"seed": next_seed(scene.seed)}
-        return self.show(self.scenes.from_seed(self._loaded(scene), **kept))
+    def random(self, scene: S) -> Outputs:
+        drawn = self.scenes.from_seed(self._loaded(scene), next_seed(scene.seed))
+        return self.show(replace(drawn, pinned=scene.pinned))
 
-    def steer(self, scene: S, event: gr.EventData) -> list[Any]:
+    def steer(self, scene: S, event: gr.EventData) -> Outputs:
         moved = self.scenes.steer(scene, self._loaded(scene), field(event, "z"), field(event, "pose"))
         return self.show(moved, steered=True)
 
-    def act(self, scene: S, event: gr.EventData) -> list[Any]:
+    def act(self, scene: S, event: gr.EventData) -> Outputs:
         loaded, seed, scenes = self._loaded(scene), next_seed(scene.seed), self.scenes
         acts: dict[str, Callable[[], S]] = {
             "shape": lambda: scenes.random_shape(scene, loaded, seed),

@@ -30,18 +30,11 @@ def names(clothes: bool) -> list[str]:
 def example(clothes: bool, index: int) -> tuple[Stroke, ...]:
     """The strokes of an example, turned."""
     name = names(clothes)[index]
-    strokes = (
-        [_outline(grey, p) for grey, p in CLOTHES[name]] if clothes else [_line(p) for p in DIGITS[name]]
-    )
+    if clothes:
+        strokes = [Stroke(_on_grid(points), True, grey) for grey, points in CLOTHES[name]]
+    else:
+        strokes = [Stroke(_on_grid(smooth([p[0], *p, p[-1]]))) for p in DIGITS[name]]
     return turned(strokes, TILTS[index])
-
-
-def _outline(grey: float, points: Points) -> Stroke:
-    return Stroke(_on_grid(points), True, grey)
-
-
-def _line(points: Points) -> Stroke:
-    return Stroke(_on_grid(smooth([points[0], *points, points[-1]])))
 
 
 def _on_grid(points: Points) -> tuple[tuple[int, int], ...]:

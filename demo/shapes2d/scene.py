@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import urlencode
 
 import torch
@@ -64,54 +63,62 @@ def _degrees(radians: float) -> float:
 # ---- where a scene comes from ----
 
 
-def look_at(loaded: Loaded, start: str, image: Tensor, **kept: Any) -> Scene:
-    """The scene of an image: encoded, nothing steered."""
+def look_at(
+    loaded: Loaded,
+    start: str,
+    image: Tensor,
+    strokes: tuple[Stroke, ...] = (),
+    picture: Image.Image | None = None,
+) -> Scene:
+    """The scene of an image: encoded, nothing steered, nothing pinned."""
     code = loaded.model.encode(image)
     order = latent_importance(loaded.model, code.z).argsort(descending=True).tolist()
     point = rounded(code.z[0].tolist(), code.pose[0].tolist())
-    return Scene(loaded.name, start, image, code, tuple(order), point, point, **kept)
-
-
-def from_strokes(loaded: Loaded, strokes: tuple[Stroke, ...], start: str = "drawing", **kept: Any) -> Scene:
-    """A drawing."""
-    config = loaded.model.config
-    image = draw_strokes(strokes, config.size[0], config.channels, loaded.fill)
-    return look_at(loaded, start, image, strokes=strokes, **kept)
-
-
-def from_example(loaded: Loaded, index: int, **kept: Any) -> Scene:
-    """One of our drawings that suits the model."""
-    return from_strokes(
-        loaded, examples.example(wears_clothes(loaded.model), index), f"example-{index + 1}", **kept
+    return Scene(
+        loaded.name, start, image, code, tuple(order), point, point, strokes=strokes, picture=picture
     )
 
 
-def from_upload(loaded: Loaded, picture: Image.Image, **kept: Any) -> Scene:
+def from_strokes(loaded: Loaded, strokes: tuple[Stroke, ...], start: str = "drawing") -> Scene:
+    """A drawing."""
+    config = loaded.model.config
+    image = draw_strokes(strokes, config.size[0], config.channels, loaded.fill)
+    return look_at(loaded, start, image, strokes)
+
+
+def from_example(loaded: Loaded, index: int) -> Scene:
+    """One of our drawings that suits the model."""
+    return from_strokes(loaded, examples.example(wears_clothes(loaded.model), index), f"example-{index + 1}")
+
+
+def from_upload(loaded: Loaded, picture: Image.Image) -> Scene:
     """A visitor's picture."""
     image = loaded.model.prepare([picture], loaded.fill)
-    return look_at(loaded, "upload", image, picture=smaller(picture), **kept)
+    return look_at(loaded, "upload", image, picture=smaller(picture))
 
 
-def from_seed(loaded: Loaded, seed: int, **kept: Any) -> Scene:
+def from_seed(loaded: Loaded, seed: int) -> Scene:
     """A random shape in a random orientation."""
-    return look_at(loaded, "sample", _decoded(loaded.model, random_point(loaded, seed)), seed=seed, **kept)
+    image = loaded.model.decode(*random_point(loaded, seed).tensors())
+    return replace(look_at(loaded, "sample", image), seed=seed)
 
 
 def opening(loaded: Loaded) -> Scene:
     """What the page opens with: one example to look at, another one pinned."""
-    return from_example(loaded, 0, pinned=from_example(loaded, 1).now)
+    return replace(from_example(loaded, 0), pinned=from_example(loaded, 1).now)
 
 
 def with_model(scene: Scene, loaded: Loaded) -> Scene:
     """The same picture seen by another model; one of its own examples where it knows other things."""
-    kept: dict[str, Any] = {"seed": scene.seed, "pinned": from_example(loaded, 1).now}
     if scene.picture is not None:
-        return from_upload(loaded, scene.picture, **kept)
-    if scene.start == "sample":
-        return from_seed(loaded, **kept)
-    if scene.start == "drawing" and any(s.filled for s in scene.strokes) == wears_clothes(loaded.model):
-        return from_strokes(loaded, scene.strokes, **kept)
-    return opening(loaded)
+        seen = from_upload(loaded, scene.picture)
+    elif scene.start == "sample":
+        seen = from_seed(loaded, scene.seed)
+    elif scene.start == "drawing" and any(s.filled for s in scene.strokes) == wears_clothes(loaded.model):
+        seen = from_strokes(loaded, scene.strokes)
+    else:
+        return opening(loaded)
+    return replace(seen, seed=scene.seed, pinned=from_example(loaded, 1).now)
 
 
 def wears_clothes(model: AffineVAE) -> bool:
@@ -124,14 +131,10 @@ def random_point(loaded: Loaded, seed: int) -> Point:
     return rounded(*steering.random_code(loaded, seed))
 
 
-def _decoded(model: AffineVAE, point: Point) -> Tensor:
-    return model.decode(*point.tensors())
-
-
 # ---- steering ----
 
 
-def steer(scene: Scene, loaded: Loaded, z: Any, pose: Any) -> Scene:
+def steer(scene: Scene, loaded: Loaded, z: object, pose: object) -> Scene:
     """Where the visitor moved to; ``UploadError`` for anything but the right number of finite numbers."""
     return replace(scene, now=read_point(loaded.model, z, pose))
 
@@ -144,14 +147,14 @@ def random_orientation(scene: Scene, loaded: Loaded, seed: int) -> Scene:
     return steering.with_orientation(scene, random_point(loaded, seed), seed)
 
 
-def read_point(model: AffineVAE, z: Any, pose: Any) -> Point:
+def read_point(model: AffineVAE, z: object, pose: object) -> Point:
     """A code from outside."""
     numbers = read_numbers(z, model.config.latent_dim, "z", -CODE_RANGE, CODE_RANGE)
     turned = read_numbers(pose, model.group.dim, "pose", -POSE_RANGE, POSE_RANGE)
     return rounded(numbers, model.group.wrap(torch.tensor([turned]))[0].tolist())
 
 
-def read_strokes(value: Any) -> tuple[Stroke, ...]:
+def read_strokes(value: object) -> tuple[Stroke, ...]:
     """Strokes from the canvas: a list of ``{"points": [x, y, x, y, ...], "filled": bool, "grey": float}``.
 
     Raises:
@@ -168,7 +171,7 @@ def read_strokes(value: Any) -> tuple[Stroke, ...]:
     return tuple(_read_stroke(s.get("points"), s.get("filled") is True, s.get("grey", 1.0)) for s in value)
 
 
-def _read_stroke(points: Any, filled: bool, grey: Any) -> Stroke:
+def _read_stroke(points: object, filled: bool, grey: object) -> Stroke:
     count = len(points) if isinstance(points, list) else 0
     if count % 2 or not 2 <= count <= MAX_POINTS:
         raise UploadError(f"A stroke is a list of x, y, x, y, ... with at most {MAX_POINTS} numbers.")
@@ -201,24 +204,23 @@ def from_query(query: Mapping[str, str], loaded: Loaded) -> Scene:
     """
     model = loaded.model
     seed = read_integer(query.get("seed", 0), "seed", 0, MAX_SEED)
-    now = _read_point(query, model, "")
-    kept: dict[str, Any] = {"pinned": _read_point(query, model, "pin_")}
+    now, pinned = _read_point(query, model, ""), _read_point(query, model, "pin_")
     start = query.get("start", "example-1")
     count = len(examples.names(wears_clothes(model)))
     if start == "drawing":
-        scene = from_strokes(loaded, _parse_strokes(query.get("draw", "")), seed=seed, **kept)
+        scene = from_strokes(loaded, _parse_strokes(query.get("draw", "")))
     elif start == "sample":
-        scene = from_seed(loaded, seed, **kept)
+        scene = from_seed(loaded, seed)
     elif start == "code" and now:
-        scene = look_at(loaded, "code", _decoded(model, now), seed=seed, **kept)
+        scene = look_at(loaded, "code", model.decode(*now.tensors()))
     elif start.startswith("example-"):
         index = read_integer(start.removeprefix("example-"), "the example in the link", 1, count)
-        scene = from_example(loaded, index - 1, seed=seed, **kept)
+        scene = from_example(loaded, index - 1)
     else:
         raise UploadError(
             "The link does not say what to start from: start is drawing, sample, code or example-1."
         )
-    return replace(scene, now=now) if now else scene
+    return replace(scene, seed=seed, pinned=pinned, now=now or scene.now)
 
 
 def _write_point(point: Point, names: Sequence[str]) -> dict[str, str]:
@@ -242,15 +244,14 @@ def _write_strokes(strokes: Sequence[Stroke]) -> str:
 
 def _parse_strokes(text: str) -> tuple[Stroke, ...]:
     try:
-        return read_strokes([_parse_stroke(part) for part in text.split("_")])
+        strokes = []
+        for part in text.split("_"):
+            head, _, points = part.rpartition("~")
+            xy = [int(v) for point in points.split("-") for v in point.split(".")]
+            strokes.append({"points": xy, "filled": bool(head), "grey": int(head[1:]) / 100 if head else 1.0})
+        return read_strokes(strokes)
     except ValueError as error:
         raise UploadError("The drawing in the link is not one of ours.") from error
-
-
-def _parse_stroke(text: str) -> dict[str, Any]:
-    head, _, points = text.rpartition("~")
-    xy = [int(v) for point in points.split("-") for v in point.split(".")]
-    return {"points": xy, "filled": bool(head), "grey": int(head[1:]) / 100 if head else 1.0}
 
 
 def as_json(scene: Scene, names: Sequence[str]) -> str:

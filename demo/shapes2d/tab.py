@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import gradio as gr
+import plotly.graph_objects as go
+from gradio.events import Dependency
 
 from affinevae.explore import code_at, turn_sweep
 from demo.models.registry import Loaded, Models
 from demo.pictures import png
+from demo.shapes.steering import keeping
 from demo.shapes.tab import ShapeTab
 from demo.shapes2d import examples, views
 from demo.shapes2d import scene as scenes
 from demo.shapes2d.scene import Point, Scene
 from demo.shapes2d.turning import turning
 from demo.tab import component, directly, field, keep_panel, kindly, listening
+from demo.types import Asked, Direct, Options, Outputs, Values
 from demo.uploads.pictures import LIMITS, read_data_url
 from demo.uploads.values import UploadError, read_integer, read_number
 
@@ -49,34 +51,34 @@ class Shapes2D(ShapeTab[Scene]):
 
     # ---- handlers ----
 
-    def draw(self, scene: Scene, event: gr.EventData) -> list[Any]:
+    def draw(self, scene: Scene, event: gr.EventData) -> Outputs:
         strokes = scenes.read_strokes(field(event, "strokes"))
-        return self.show(scenes.from_strokes(self._loaded(scene), strokes, **self.kept(scene)))
+        return self.show(keeping(scene, scenes.from_strokes(self._loaded(scene), strokes)))
 
-    def upload(self, scene: Scene, event: gr.EventData) -> list[Any]:
+    def upload(self, scene: Scene, event: gr.EventData) -> Outputs:
         url = field(event, "url")
         if url is None:
             raise UploadError(f"The file is too large: a picture may have {LIMITS}.")
         picture = read_data_url(url)
-        return self.show(scenes.from_upload(self._loaded(scene), picture, **self.kept(scene)))
+        return self.show(keeping(scene, scenes.from_upload(self._loaded(scene), picture)))
 
-    def example(self, scene: Scene, event: gr.EventData) -> list[Any]:
+    def example(self, scene: Scene, event: gr.EventData) -> Outputs:
         loaded = self._loaded(scene)
         count = len(examples.names(scenes.wears_clothes(loaded.model)))
         index = read_integer(field(event, "index"), "The example", 0, count - 1)
-        return self.show(scenes.from_example(loaded, index, **self.kept(scene)))
+        return self.show(keeping(scene, scenes.from_example(loaded, index)))
 
-    def jump(self, scene: Scene, event: gr.EventData) -> list[Any]:
+    def jump(self, scene: Scene, event: gr.EventData) -> Outputs:
         z = place(self._loaded(scene), field(event, "x"), field(event, "y"))
         return self.show(replace(scene, now=Point(z, scene.now.pose)), steered=True)
 
-    def walk(self, scene: Scene | None) -> Any:
+    def walk(self, scene: Scene | None) -> Values:
         """From the pinned code to the one now."""
         if scene is None:
             return gr.skip()
         return views.walk(scene, self._loaded(scene))
 
-    def turn(self, scene: Scene | None) -> Any:
+    def turn(self, scene: Scene | None) -> tuple[go.Figure, list[Values]] | Values:
         """The picture turned through the circle, beside the plain VAE."""
         if scene is None:
             return gr.skip()
@@ -87,7 +89,7 @@ class Shapes2D(ShapeTab[Scene]):
 
     # ---- what they show ----
 
-    def show(self, scene: Scene, steered: bool = False) -> list[Any]:
+    def show(self, scene: Scene, steered: bool = False) -> Outputs:
         """Scene, canvas, bench, keep and snippet; steering leaves the canvas alone."""
         loaded = self._loaded(scene)
         drawn = views.draw(scene, loaded)
@@ -100,11 +102,11 @@ class Shapes2D(ShapeTab[Scene]):
             scenes.as_python(scene, loaded.model.group.names),
         ]
 
-    def about(self, loaded: Loaded) -> list[Any]:
+    def about(self, loaded: Loaded) -> Outputs:
         return [views.map_of(loaded)]
 
 
-def place(loaded: Loaded, x: Any, y: Any) -> tuple[float, ...]:
+def place(loaded: Loaded, x: object, y: object) -> tuple[float, ...]:
     """The code at a place of the map, both coordinates in [0, 1]."""
     if loaded.map is None:
         raise UploadError(views.NO_MAP)
@@ -112,16 +114,16 @@ def place(loaded: Loaded, x: Any, y: Any) -> tuple[float, ...]:
     return scenes.rounded(code_at(loaded.map, point)[0].tolist(), []).z
 
 
-def direct_calls(models: Models) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def direct_calls(models: Models) -> tuple[Direct, Direct]:
     """What the page asks while the hand is still moving."""
 
-    def draw_code(asked: Any) -> dict[str, Any]:
-        loaded = models.get(asked["model"])
+    def draw_code(asked: Asked) -> Values:
+        loaded = models.get(str(asked["model"]))
         point = scenes.read_point(loaded.model, asked["z"], asked["pose"])
         return {"redrawn": png(views.decoded(loaded, point))}
 
-    def peek_map(asked: Any) -> dict[str, Any]:
-        loaded = models.get(asked["model"])
+    def peek_map(asked: Asked) -> Values:
+        loaded = models.get(str(asked["model"]))
         z = place(loaded, asked["x"], asked["y"])
         return {"redrawn": png(views.decoded(loaded, Point(z, (0.0,) * loaded.model.group.dim)))}
 
@@ -166,7 +168,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     shown = [scene, canvas, bench, keep, snippet]
     listen, after = listening(tab.name)
 
-    def explain(event: Any, picture_too: bool = True) -> None:
+    def explain(event: Dependency, picture_too: bool = True) -> None:
         """What takes longer follows on its own, so that the answer itself is on screen at once."""
         event.then(kindly(tab.walk), scene, walk, **after)
         if picture_too:
@@ -175,7 +177,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     explain(page.load(tab.enter_by_link, None, [picker, *shown, plane], **listen))
     explain(opened.select(tab.enter, scene, [picker, *shown, plane], **listen))
     explain(picker.input(tab.pick, [scene, picker], [picker, *shown, plane], **listen))
-    newest: dict[str, Any] = {"trigger_mode": "always_last", **listen}
+    newest: Options = {"trigger_mode": "always_last", **listen}
     started = (canvas.draw, tab.draw), (canvas.upload, tab.upload), (canvas.example, tab.example)
     for event, handler in (*started, (canvas.random, tab.random)):
         explain(event(kindly(handler), scene, shown, **newest))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,11 +16,12 @@ from demo.shapes.steering import NO_PIN, REACH
 from demo.shapes2d import examples
 from demo.shapes2d.scene import Point, Scene, as_json, as_query, wears_clothes
 from demo.theme import CLASS_COLOURS
+from demo.types import Values
 
 STRIP = 7  # pictures over a slider's range
 MAP_POINTS = 3000  # drawn at most
 FILM = 12  # pictures a row
-DOWNLOAD_SIDE = 512
+DOWNLOAD_SIDE, THUMBNAIL = 512, 48
 
 NO_MAP = "There is no map for this model yet: `python -m affinevae.evaluate` makes one."
 
@@ -45,10 +46,14 @@ def draw(scene: Scene, loaded: Loaded) -> Drawn:
     return Drawn(straight, redrawn, residual_picture(scene.image[0], redrawn))
 
 
-def canvas(scene: Scene, loaded: Loaded) -> dict[str, Any]:
+def canvas(scene: Scene, loaded: Loaded) -> Values:
     """The visitor's picture: strokes they can go on drawing, or what the model was given."""
     clothes = wears_clothes(loaded.model)
-    strokes = [
+    drawings = [
+        draw_strokes(examples.example(clothes, i), THUMBNAIL, fill=max(loaded.fill, 0.75))
+        for i in range(len(examples.names(clothes)))
+    ]
+    strokes: list[Values] = [
         {"points": [v for p in s.points for v in p], "filled": s.filled, "grey": s.grey}
         for s in scene.strokes
     ]
@@ -56,21 +61,20 @@ def canvas(scene: Scene, loaded: Loaded) -> dict[str, Any]:
         "strokes": strokes,
         "picture": None if strokes else png(scene.image[0]),
         "fills": clothes,
-        "examples": [_thumbnail(clothes, i, loaded) for i in range(len(examples.names(clothes)))],
+        "examples": [
+            {"name": name, "url": png(drawing[0])}
+            for name, drawing in zip(examples.names(clothes), drawings, strict=True)
+        ],
     }
 
 
-def _thumbnail(clothes: bool, index: int, loaded: Loaded) -> dict[str, str]:
-    image = draw_strokes(examples.example(clothes, index), 48, fill=max(loaded.fill, 0.75))
-    return {"name": examples.names(clothes)[index], "url": png(image[0])}
-
-
-def bench(scene: Scene, loaded: Loaded, drawn: Drawn) -> dict[str, Any]:
+def bench(scene: Scene, loaded: Loaded, drawn: Drawn) -> Values:
     """Everything about the code: pictures, sliders with their strips, dial, alternatives, price."""
     model, code = loaded.model, scene.code
     z, pose = scene.now.tensors()
     reach = max(REACH, float(math.ceil(z.abs().max())))
     values = torch.linspace(-reach, reach, STRIP)
+    modes = zip(code.modes[0].tolist(), code.mode_probs[0].tolist(), strict=True)
     return {
         "model": scene.model,
         "names": list(model.group.names),
@@ -86,19 +90,14 @@ def bench(scene: Scene, loaded: Loaded, drawn: Drawn) -> dict[str, Any]:
             "left": png(drawn.left),
             "pinned": png(decoded(loaded, scene.pinned)) if scene.pinned else None,
         },
-        "modes": _modes(scene),
+        "modes": [{"pose": pose, "probability": p} for pose, p in modes if p > 0.02],
         "nats": {"shape": float(code.nll[0]), "pose": float(code.pose_nats[0])},
         "seed": scene.seed,
         "pin": "Unpin" if scene.pinned == scene.now else "Pin",
     }
 
 
-def _modes(scene: Scene) -> list[dict[str, Any]]:
-    pairs = zip(scene.code.modes[0].tolist(), scene.code.mode_probs[0].tolist(), strict=True)
-    return [{"pose": pose, "probability": p} for pose, p in pairs if p > 0.02]
-
-
-def walk(scene: Scene, loaded: Loaded) -> dict[str, Any]:
+def walk(scene: Scene, loaded: Loaded) -> Values:
     """From the pinned code to the one now."""
     if scene.pinned is None:
         return {"note": NO_PIN}
@@ -110,7 +109,7 @@ def walk(scene: Scene, loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def keep(scene: Scene, loaded: Loaded, drawn: Drawn) -> dict[str, Any]:
+def keep(scene: Scene, loaded: Loaded, drawn: Drawn) -> Values:
     """What can be taken away: pictures, the code, a link."""
     names = loaded.model.group.names
     pictures = {
@@ -132,7 +131,7 @@ def keep(scene: Scene, loaded: Loaded, drawn: Drawn) -> dict[str, Any]:
     return {"files": files, "query": as_query(scene, names)}
 
 
-def map_of(loaded: Loaded) -> dict[str, Any]:
+def map_of(loaded: Loaded) -> Values:
     """The map's points in thousandths of its field, and the names of the classes where most of each lie."""
     if loaded.map is None:
         return {"model": loaded.name, "note": NO_MAP}
@@ -167,7 +166,7 @@ def from_field(codes: Map, x: float, y: float) -> Tensor:
     return low + unit * (high - low)
 
 
-def film(ours: Sweep, plain: Sweep | None) -> list[dict[str, str]]:
+def film(ours: Sweep, plain: Sweep | None) -> list[Values]:
     """Some of the turned pictures, what is left of the turn, and what a plain VAE makes of them."""
     every = (len(ours.turned) - 1) // FILM
     rows = [

@@ -20,8 +20,8 @@ TILTS = (
 
 def names() -> tuple[str, ...]:
     """What the examples show, in order."""
-    found = sorted(path.stem for path in MESHES.glob("*.glb"))
-    return tuple(sorted(found, key=lambda name: (*FIRST, name).index(name)))
+    stems = sorted(path.stem for path in MESHES.glob("*.glb"))
+    return tuple(sorted(stems, key=lambda name: (*FIRST, name).index(name)))
 
 
 def tilt(index: int) -> tuple[int, int, int]:

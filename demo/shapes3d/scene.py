@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import torch
@@ -36,8 +36,11 @@ from demo.shapes3d import examples
 from demo.uploads.values import UploadError, read_choice, read_integer, read_number, read_numbers
 from weights.kept import kept_with_first
 
+if TYPE_CHECKING:
+    from affinevae.voxels import Style  # whose import takes half a second
+
 TURNS = ("yaw", "pitch", "roll")
-STYLES = ("surface", "blocks")
+STYLES: tuple[Style, ...] = ("surface", "blocks")
 LEVELS = 0.05, 0.95
 VIEW = (*(round(math.degrees(a), 1) for a in CAMERA), 1.0)
 
@@ -50,7 +53,7 @@ class Look:
     """
 
     level: float = 0.5
-    style: str = "surface"
+    style: Style = "surface"
     view: steering.Numbers = VIEW
 
 
@@ -110,53 +113,56 @@ def order(loaded: Loaded) -> tuple[int, ...]:
     return tuple(latent_importance(loaded.model, middle).argsort(descending=True).tolist())
 
 
-def look_at(loaded: Loaded, start: str, grid: Tensor, **kept: Any) -> Scene:
-    """The scene of a grid: encoded, nothing steered."""
+def look_at(loaded: Loaded, start: str, grid: Tensor) -> Scene:
+    """The scene of a grid: encoded, nothing steered, nothing pinned."""
     code = loaded.model.encode(grid)
     shown = from_code(loaded.model, code.z[0].tolist(), code.pose[0].tolist())
-    return Scene(loaded.name, start, grid, code, order(loaded), shown, shown, **kept)
+    return Scene(loaded.name, start, grid, code, order(loaded), shown, shown)
 
 
-def from_example(loaded: Loaded, index: int, **kept: Any) -> Scene:
+def from_example(loaded: Loaded, index: int) -> Scene:
     """One of our objects, turned by a rotation that the model knows."""
     model = loaded.model
     pose = (*examples.tilt(index)[: _turns(model)], *(0.0 for _ in model.group.names[_turns(model) :]))
     turned = point(model, [0.0] * model.config.latent_dim, pose)
     matrix = model.pose_matrix(tensors(model, turned)[1])[0].tolist()
     grid = examples.example(index, model.config.size[0], tuple(map(tuple, matrix)))
-    return look_at(loaded, f"example-{index + 1}", grid, **kept)
+    return look_at(loaded, f"example-{index + 1}", grid)
 
 
-def from_upload(loaded: Loaded, grid: Tensor, **kept: Any) -> Scene:
+def from_upload(loaded: Loaded, grid: Tensor) -> Scene:
     """A visitor's object, at the size of the model."""
     if grid.shape[2:] != loaded.model.config.size:
         grid = F.interpolate(grid, loaded.model.config.size, mode="trilinear", align_corners=False)
-    return look_at(loaded, "upload", grid, **kept)
+    return look_at(loaded, "upload", grid)
 
 
-def from_seed(loaded: Loaded, seed: int, **kept: Any) -> Scene:
+def from_seed(loaded: Loaded, seed: int) -> Scene:
     """A random shape in a random orientation."""
-    return look_at(loaded, "sample", decoded(loaded.model, random_point(loaded, seed)), seed=seed, **kept)
+    grid = decoded(loaded.model, random_point(loaded, seed))
+    return replace(look_at(loaded, "sample", grid), seed=seed)
 
 
 @kept_with_first(8)
 def opening(loaded: Loaded) -> Scene:
     """What the tab opens with: one example to look at, another one pinned; without examples two samples."""
     if len(examples.names()) > 1:
-        return from_example(loaded, 0, pinned=from_example(loaded, 1).now)
-    return from_seed(loaded, 0, pinned=random_point(loaded, 1))
+        return replace(from_example(loaded, 0), pinned=from_example(loaded, 1).now)
+    return replace(from_seed(loaded, 0), pinned=random_point(loaded, 1))
 
 
 def with_model(scene: Scene, loaded: Loaded) -> Scene:
     """The same object seen by another model."""
-    kept: dict[str, Any] = {"seed": scene.seed, "pinned": opening(loaded).now}
+    first = opening(loaded)
     if scene.start == "upload":
-        return from_upload(loaded, scene.image, **kept)
-    if scene.start == "sample":
-        return from_seed(loaded, **kept)
-    if scene.start.startswith("example-"):
-        return from_example(loaded, int(scene.start.removeprefix("example-")) - 1, **kept)
-    return opening(loaded)
+        seen = from_upload(loaded, scene.image)
+    elif scene.start == "sample":
+        seen = from_seed(loaded, scene.seed)
+    elif scene.start.startswith("example-"):
+        seen = from_example(loaded, int(scene.start.removeprefix("example-")) - 1)
+    else:
+        return first
+    return replace(seen, seed=scene.seed, pinned=first.now)
 
 
 def random_point(loaded: Loaded, seed: int) -> Point:
@@ -172,7 +178,7 @@ def decoded(model: AffineVAE, shown: Point) -> Tensor:
 # ---- steering ----
 
 
-def steer(scene: Scene, loaded: Loaded, z: Any, pose: Any) -> Scene:
+def steer(scene: Scene, loaded: Loaded, z: object, pose: object) -> Scene:
     """Where the visitor moved to; ``UploadError`` for anything but the right number of finite numbers."""
     return replace(scene, now=read_point(loaded.model, z, pose))
 
@@ -185,7 +191,7 @@ def random_orientation(scene: Scene, loaded: Loaded, seed: int) -> Scene:
     return steering.with_orientation(scene, random_point(loaded, seed), seed)
 
 
-def read_look(level: Any, style: Any, view: Any) -> Look:
+def read_look(level: object, style: object, view: object) -> Look:
     """How to draw, from outside."""
     azimuth, elevation, zoom = read_numbers(view, 3, "view", -360, 360)
     return Look(
@@ -195,7 +201,7 @@ def read_look(level: Any, style: Any, view: Any) -> Look:
     )
 
 
-def read_point(model: AffineVAE, z: Any, pose: Any) -> Point:
+def read_point(model: AffineVAE, z: object, pose: object) -> Point:
     """A code from outside, its pose in the numbers that the page shows."""
     numbers = read_numbers(z, model.config.latent_dim, "z", -CODE_RANGE, CODE_RANGE)
     shown = read_numbers(pose, model.group.dim, "pose", -360, 360)
@@ -228,22 +234,20 @@ def from_query(query: Mapping[str, str], loaded: Loaded) -> Scene:
     """
     model = loaded.model
     now = _read_point(query, model, "")
-    kept: dict[str, Any] = {
-        "seed": read_integer(query.get("seed", 0), "seed", 0, MAX_SEED),
-        "pinned": _read_point(query, model, "pin_"),
-    }
+    seed = read_integer(query.get("seed", 0), "seed", 0, MAX_SEED)
+    pinned = _read_point(query, model, "pin_")
     start = query.get("start", "example-1")
     if start == "sample":
-        scene = from_seed(loaded, **kept)
+        scene = from_seed(loaded, seed)
     elif start == "code" and now:
-        scene = look_at(loaded, "code", decoded(model, now), **kept)
+        scene = look_at(loaded, "code", decoded(model, now))
     elif start.startswith("example-") and examples.names():
         index = start.removeprefix("example-")
         count = len(examples.names())
-        scene = from_example(loaded, read_integer(index, "The example in the link", 1, count) - 1, **kept)
+        scene = from_example(loaded, read_integer(index, "The example in the link", 1, count) - 1)
     else:
         raise UploadError("The link does not say what to start from: start is sample, code or example-1.")
-    return replace(scene, now=now) if now else scene
+    return replace(scene, seed=seed, pinned=pinned, now=now or scene.now)
 
 
 def look_from_query(query: Mapping[str, str]) -> Look:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from demo.models.registry import Loaded, Models
+from demo.shapes.steering import Point, keeping
 from demo.shapes.tab import ShapeTab
 from demo.shapes3d import examples, views
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.scene import Scene
 from demo.tab import READING_MESHES, component, directly, field, keep_panel, kindly, listening, sentence, warn
+from demo.types import Asked, Direct, Options, Outputs, Values
 from demo.uploads.meshes import read_cells, read_shape_url
 from demo.uploads.values import UploadError, read_choice, read_integer
 
@@ -40,7 +42,7 @@ class Shapes3D(ShapeTab[Scene]):
 
     # ---- handlers ----
 
-    def open(self, request: gr.Request) -> list[Any]:
+    def open(self, request: gr.Request) -> Outputs:
         """Also how it is looked at; the stage keeps that itself from then on."""
         picker, scene, stage = super().open(request)
         look = scenes.Look()
@@ -53,14 +55,14 @@ class Shapes3D(ShapeTab[Scene]):
             stage = {**stage, "look": asdict(look)}
         return [picker, scene, stage, look]
 
-    def upload(self, scene: Scene, event: gr.EventData) -> list[Any]:
+    def upload(self, scene: Scene, event: gr.EventData) -> Outputs:
         loaded = self._loaded(scene)
         grid = read_shape_url(field(event, "url"), field(event, "name"), loaded.model.config.size[0])
-        return self.show(scenes.from_upload(loaded, grid, **self.kept(scene)))
+        return self.show(keeping(scene, scenes.from_upload(loaded, grid)))
 
-    def example(self, scene: Scene, event: gr.EventData) -> list[Any]:
+    def example(self, scene: Scene, event: gr.EventData) -> Outputs:
         index = read_integer(field(event, "index"), "The example", 0, len(examples.names()) - 1)
-        return self.show(scenes.from_example(self._loaded(scene), index, **self.kept(scene)))
+        return self.show(keeping(scene, scenes.from_example(self._loaded(scene), index)))
 
     def look(self, event: gr.EventData) -> scenes.Look:
         """Drawn otherwise: the stage has done so already."""
@@ -68,44 +70,46 @@ class Shapes3D(ShapeTab[Scene]):
 
     # ---- what they show ----
 
-    def show(self, scene: Scene, steered: bool = False) -> list[Any]:
+    def show(self, scene: Scene, steered: bool = False) -> Outputs:
         """Scene and stage."""
         return [scene, views.stage(scene, self._loaded(scene))]
 
-    def keep(self, scene: Scene | None, look: scenes.Look) -> Any:
+    def keep(self, scene: Scene | None, look: scenes.Look) -> object:
         """Links and files, and the snippet."""
         if scene is None:
             return gr.skip()
         loaded = self._loaded(scene)
         return [views.keep(scene, loaded, look), scenes.as_python(scene, loaded.model, look)]
 
-    def walk(self, scene: Scene | None, look: scenes.Look) -> Any:
+    def walk(self, scene: Scene | None, look: scenes.Look) -> Values:
         """From the pinned code to the one now."""
         return views.walk(scene, self._loaded(scene), look.level) if scene else gr.skip()
 
 
-def direct_calls(models: Models) -> list[Callable[..., Any]]:
+def direct_calls(models: Models) -> list[Direct]:
     """What the page asks while the hand is still moving, or when something is taken away."""
 
-    def asked_for(asked: Any) -> tuple[Loaded, Any]:
-        loaded = models.get(asked["model"], "shape")
+    def asked_for(asked: Asked) -> tuple[Loaded, Point]:
+        loaded = models.get(str(asked["model"]), "shape")
         return loaded, scenes.read_point(loaded.model, asked["z"], asked["pose"])
 
-    def draw_code(asked: Any) -> dict[str, Any]:
+    def draw_code(asked: Asked) -> Values:
         loaded, point = asked_for(asked)
         return {"redrawn": views.cells(scenes.decoded(loaded.model, point))}
 
-    def draw_strips(asked: Any) -> dict[str, Any]:
+    def draw_strips(asked: Asked) -> Values:
         loaded, point = asked_for(asked)
-        count = loaded.model.config.latent_dim
-        latents = [read_integer(i, "latent", 0, count - 1) for i in list(asked["latents"])[:count]]
-        return {"strips": views.strips(loaded, point, latents)}
+        latents, count = asked["latents"], loaded.model.config.latent_dim
+        if not isinstance(latents, list):
+            raise UploadError("The latents must be a list of whole numbers.")
+        chosen = [read_integer(i, "latent", 0, count - 1) for i in latents[:count]]
+        return {"strips": views.strips(loaded, point, chosen)}
 
-    def draw_still(asked: Any) -> dict[str, Any]:
+    def draw_still(asked: Asked) -> Values:
         side = read_integer(asked["side"], "side", 16, 320)
         return {"url": views.still(read_cells(asked["cells"]), _look(asked), side)}
 
-    def save_shape(asked: Any) -> dict[str, Any]:
+    def save_shape(asked: Asked) -> Values:
         loaded, point = asked_for(asked)
         kind = read_choice(asked["kind"], list(views.FILES), "kind")
         return {"url": views.mesh_url(scenes.decoded(loaded.model, point), kind, _look(asked))}
@@ -113,8 +117,10 @@ def direct_calls(models: Models) -> list[Callable[..., Any]]:
     return [directly(call) for call in (draw_code, draw_strips, draw_still, save_shape)]
 
 
-def _look(asked: Any) -> scenes.Look:
+def _look(asked: Asked) -> scenes.Look:
     look = asked["look"]
+    if not isinstance(look, Mapping):
+        raise UploadError("The look must say level, style and view.")
     return scenes.read_look(look["level"], look["style"], look["view"])
 
 
@@ -145,7 +151,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     shown = [scene, stage]
     listen, after = listening(tab.name)
 
-    def explain(event: Any, looked: bool = False) -> None:
+    def explain(event: Dependency, looked: bool = False) -> None:
         """What takes longer follows on its own, so that the answer itself is on screen at once."""
         if not looked:
             event.then(None, js=DONE)
@@ -157,7 +163,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     explain(page.load(tab.enter_by_link, None, [picker, *shown, look], **listen))
     explain(opened.select(tab.enter, scene, [picker, *shown, look], **listen))
     explain(picker.input(tab.pick, [scene, picker], [picker, *shown], **listen))
-    newest: dict[str, Any] = {"trigger_mode": "always_last", **listen}
+    newest: Options = {"trigger_mode": "always_last", **listen}
     explain(stage.upload(kindly(tab.upload), scene, shown, **newest | READING_MESHES))
     started = (stage.example, tab.example), (stage.random, tab.random)
     for event, handler in (*started, (stage.steer, tab.steer), (stage.act, tab.act)):

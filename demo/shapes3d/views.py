@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from demo.shapes.steering import NO_PIN, REACH, Point
 from demo.shapes3d import examples
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.scene import Look, Scene
+from demo.types import Values
 from weights.kept import kept_with_first
 
 STRIP, STRIP_SIDE = 5, 48  # pictures over a slider's range, and their pixels
@@ -36,7 +36,7 @@ def cells(grid: Tensor) -> str:
     return base64.b64encode((grid.clamp(0, 1) * 255).round().to(torch.uint8).numpy().tobytes()).decode()
 
 
-def stage(scene: Scene, loaded: Loaded) -> dict[str, Any]:
+def stage(scene: Scene, loaded: Loaded) -> Values:
     """Everything about the object and its code: grids, sliders, alternatives, price, and how it is looked at."""
     model, code = loaded.model, scene.code
     now = scenes.decoded(model, scene.now)
@@ -44,6 +44,7 @@ def stage(scene: Scene, loaded: Loaded) -> dict[str, Any]:
     grids = {"came": scene.image, "straight": model.straighten(scene.image, code.pose), "redrawn": now}
     if scene.pinned:
         grids["pinned"] = scenes.decoded(model, scene.pinned)
+    modes = zip(code.modes[0].tolist(), code.mode_probs[0].tolist(), strict=True)
     return {
         "model": scene.model,
         "names": list(scenes.pose_names(model)),
@@ -54,7 +55,11 @@ def stage(scene: Scene, loaded: Loaded) -> dict[str, Any]:
         "values": torch.linspace(-reach, reach, STRIP).tolist(),
         "size": model.config.size[0],
         "grids": {name: cells(grid) for name, grid in grids.items()},
-        "modes": _modes(scene, loaded),
+        "modes": [
+            {"pose": scenes.from_code(model, [], pose).pose, "probability": p}
+            for pose, p in modes
+            if p > 0.02
+        ],
         "nats": {"shape": float(code.nll[0]), "pose": float(code.pose_nats[0])},
         "overlap": float(iou(scene.image, now)),
         "seed": scene.seed,
@@ -63,13 +68,7 @@ def stage(scene: Scene, loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def _modes(scene: Scene, loaded: Loaded) -> list[dict[str, Any]]:
-    pairs = zip(scene.code.modes[0].tolist(), scene.code.mode_probs[0].tolist(), strict=True)
-    shown = [(scenes.from_code(loaded.model, [], pose).pose, p) for pose, p in pairs if p > 0.02]
-    return [{"pose": list(pose), "probability": p} for pose, p in shown]
-
-
-def strips(loaded: Loaded, point: Point, latents: list[int]) -> dict[str, str]:
+def strips(loaded: Loaded, point: Point, latents: list[int]) -> Values:
     """Canonical pictures over the range of some sliders, by latent."""
     z, _ = scenes.tensors(loaded.model, point)
     reach = max(REACH, float(math.ceil(z.abs().max())))
@@ -85,7 +84,7 @@ def still(grid: Tensor, look: Look, side: int) -> str:
 
 
 @kept_with_first(8)
-def thumbnails(loaded: Loaded) -> list[dict[str, str]]:
+def thumbnails(loaded: Loaded) -> list[Values]:
     """The examples, as they are before they are turned."""
     size, upright = loaded.model.config.size[0], tuple(map(tuple, np.eye(3).tolist()))
     names = examples.names()
@@ -95,7 +94,7 @@ def thumbnails(loaded: Loaded) -> list[dict[str, str]]:
     return [{"name": n, "url": png(p)} for n, p in zip(names, render(grids, THUMBNAIL), strict=True)]
 
 
-def walk(scene: Scene, loaded: Loaded, level: float) -> dict[str, Any]:
+def walk(scene: Scene, loaded: Loaded, level: float) -> Values:
     """From the pinned code to the one now, as pictures and as a film in which the camera goes round."""
     if scene.pinned is None:
         return {"note": NO_PIN.replace("picture", "shape")}
@@ -103,7 +102,7 @@ def walk(scene: Scene, loaded: Loaded, level: float) -> dict[str, Any]:
 
 
 @kept_with_first(8)
-def _walk(loaded: Loaded, pinned: Point, now: Point, level: float) -> dict[str, Any]:
+def _walk(loaded: Loaded, pinned: Point, now: Point, level: float) -> Values:
     ends = scenes.tensors(loaded.model, pinned), scenes.tensors(loaded.model, now)
     grids = walk_grid(loaded.model, *ends, ROWS, COLUMNS)
     rows = render(grids.flatten(0, 1), CELL, level=level).unflatten(0, (ROWS, COLUMNS))
@@ -121,18 +120,17 @@ def mesh_url(grid: Tensor, kind: str, look: Look) -> str:
     """A grid as a file of that kind, as a data URL. GLB is y up, as glTF asks; the others stay z up."""
     from affinevae.voxels import to_mesh  # half a second to import, which the page's start does not wait for
 
-    mesh = to_mesh(grid[0, 0], look.level, look.style)  # type: ignore[arg-type]
+    mesh = to_mesh(grid[0, 0], look.level, look.style)
     if kind == "glb":
         mesh.vertices = mesh.vertices[:, [0, 2, 1]] * (1, 1, -1)
-    made: Any = mesh.export(file_type=kind)
-    data = made.encode() if isinstance(made, str) else made
-    return data_url(data, FILES[kind])
+    file = mesh.export(file_type=kind)
+    return data_url(file if isinstance(file, bytes) else str(file).encode(), FILES[kind])
 
 
-def keep(scene: Scene, loaded: Loaded, look: Look) -> dict[str, Any]:
+def keep(scene: Scene, loaded: Loaded, look: Look) -> Values:
     """What can be taken away: meshes, made when asked for, the code, a link."""
-    ask = {"model": scene.model, "z": scene.now.z, "pose": scene.now.pose, "look": asdict(look)}
-    files: list[dict[str, Any]] = [
+    ask: Values = {"model": scene.model, "z": scene.now.z, "pose": scene.now.pose, "look": asdict(look)}
+    files: list[Values] = [
         {"name": f"shape.{kind}", "label": f"Redrawn ({kind.upper()})", "ask": {**ask, "kind": kind}}
         for kind in FILES
     ]
