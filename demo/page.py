@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import gradio as gr
 
 from demo import api
 from demo.classify import endpoints as endpoints_classify
-from demo.classify import scene as verdict
 from demo.classify import tab as classify
 from demo.evidence import tab as evidence
 from demo.models.kinds import KINDS, Kind
 from demo.models.registry import Models
-from demo.shapes2d import endpoints, scene
+from demo.shapes2d import endpoints
 from demo.shapes2d import tab as shapes2d
 from demo.shapes3d import endpoints as endpoints3d
-from demo.shapes3d import scene as scene3d
 from demo.shapes3d import tab as shapes3d
 from demo.start import tab as start
 from demo.tab import asked_tab
 from demo.text import endpoints as endpoints_text
-from demo.text import scene as reading
 from demo.text import tab as classify_text
 from demo.theme import CSS, theme
+from demo.types import Options
 from demo.uploads.texts import MAX_TABLE_BYTES
 from demo.yourown import tab as yourown
 from weights import WeightsError
@@ -71,24 +67,19 @@ def _tab(kind: Kind) -> gr.Tab:
 
 def warm(models: Models) -> None:
     """Look at the scenes that the tabs open with, so that the first visitor does not wait for it."""
-    openings: tuple[Callable[[], Any], ...] = (
-        lambda: scene.opening(models.get(shapes2d.FIRST, shapes2d.Shapes2D.kind)),
-        lambda: scene3d.opening(models.get(shapes3d.FIRST, shapes3d.Shapes3D.kind)),
-        lambda: verdict.opening(models.classifier(classify.FIRST)),
-        lambda: reading.opening(models.reader(classify_text.FIRST)),
-    )
-    for opening in openings:
+    for shown in yourown.TABS.values():
+        tab = shown(models)
         with suppress(WeightsError, ValueError):  # the visitor is told
-            opening()
+            tab.opening(tab.first)
 
 
-def choose_tab(request: gr.Request) -> Any:
+def choose_tab(request: gr.Request) -> object:
     """The tab of the link."""
     asked = asked_tab(dict(request.query_params))
     return gr.Tabs(selected=asked) if asked in TABS else gr.skip()
 
 
-def launch_options() -> dict[str, Any]:
+def launch_options() -> Options:
     """For ``Blocks.launch``: our looks, no outside request, nothing about the server for visitors to read."""
     return {
         "theme": theme(),

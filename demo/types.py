@@ -1,4 +1,4 @@
-"""The types of what passes between the page, its visitors, its files and Gradio."""
+"""The types of what passes between the page, its visitors and Gradio."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ else:
     Json = object  # Gradio evaluates the annotations of handlers, and would not find a type that names itself
 
 Values = dict[str, Json]  # what a component, or a program, is given
-Facts = Mapping[
-    str, Any
-]  # what a JSON file beside a model holds; of strangers' models too, so nothing is certain
 Asked = Mapping[str, object]  # what the page sends past the queue: nothing in it is known before it was read
 Direct = Callable[[Asked], Values]  # what answers that, with ``refused`` where it cannot
 Outputs = list[object]  # of a handler: a value for each component, or that it stays as it is

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 
+from training.orientation import ORIENTATION, TURNS
+
 Array = NDArray[Any]
 # Left, top, right and bottom of a part of a picture, in its pixels
 Box = tuple[int, int, int, int]
@@ -361,18 +363,6 @@ def _lower_median(values: Array) -> Array:
     """(N, C) -> (C,)."""
     middle = (len(values) - 1) // 2
     return np.partition(values, middle, axis=0)[middle]
-
-
-ORIENTATION = 0x0112
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # CIPA DC-008, 4.6.4
 
 
 def _orientation(image: Image.Image) -> int:

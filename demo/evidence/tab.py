@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -12,6 +11,7 @@ from benchmarks.claims import RESULTS, gather
 from demo.evidence import views
 from demo.models.registry import available_here
 from demo.tab import LISTEN, asked_tab, component, sentence, warn
+from demo.types import Values
 from demo.uploads.values import UploadError, read_choice
 from weights import WeightsError, locate
 from weights.checkpoint import METRICS
@@ -20,12 +20,18 @@ NAME = "evidence"
 NOTHING = "There are no results here yet: python -m benchmarks.affine_vae --data mnist measures the first."
 
 
-def claims(results: Path = RESULTS) -> dict[str, Any]:
-    """All claims, a sentence for every file that holds none, and no claim chosen."""
-    found, refused = gather(results, measured())
-    if not found and not refused:
+def claims(results: Path = RESULTS, asked: str | None = None) -> Values:
+    """All claims, a sentence for every file that holds none, and which is chosen; an unknown one is said."""
+    known, refused = gather(results, measured())
+    if not known and not refused:
         refused = [NOTHING]
-    return {"claims": [views.claim(each) for each in found], "refused": refused, "chosen": None}
+    chosen = None
+    if asked:
+        try:
+            chosen = read_choice(asked, [claim.name for claim in known], "The claim in the link")
+        except UploadError as error:
+            warn(sentence(error))
+    return {"claims": [views.view(claim) for claim in known], "refused": refused, "chosen": chosen}
 
 
 def measured() -> Iterator[Path]:
@@ -39,27 +45,14 @@ def measured() -> Iterator[Path]:
             yield path
 
 
-def open_link(query: dict[str, str]) -> Any:
-    """The claims with the link's own chosen; an unknown one says so and opens all the same."""
-    if asked_tab(query) != NAME:
-        return gr.skip()
-    value = claims()
-    if asked := query.get("claim"):
-        try:
-            value["chosen"] = read_choice(
-                asked, [each["name"] for each in value["claims"]], "The claim in the link"
-            )
-        except UploadError as error:
-            warn(sentence(error))
-    return value
-
-
 def build(page: gr.Blocks, opened: gr.Tab) -> None:
     """The tab, inside the open ``page``; files are read anew each time that it is ``opened``."""
     shown = component(NAME, NAME, "points", "plot", "copy", NAME)
 
-    def by_link(request: gr.Request) -> Any:
-        return open_link(dict(request.query_params))
+    def by_link(request: gr.Request) -> Values:
+        """The claims with the link's own chosen."""
+        query = dict(request.query_params)
+        return claims(asked=query.get("claim")) if asked_tab(query) == NAME else gr.skip()
 
     page.load(by_link, None, shown, **LISTEN)
     opened.select(claims, None, shown, **LISTEN)

@@ -9,20 +9,21 @@ Kind = Literal[ShapeKind, "classifier", "text"]
 
 
 class About(NamedTuple):
-    """A kind's tab, in links and as it is titled; the library and its class that load it; of how many dimensions."""
+    """A kind's tab, in links and as it is titled; the library and its class that load it; what is shown to it."""
 
     tab: str
     title: str
     library: str
     public: str
+    examples: str
     dims: int = 0
 
 
 KINDS: dict[Kind, About] = {
-    "image": About("shapes2d", "Shapes in 2D", "affinevae", "AffineVAE", 2),
-    "shape": About("shapes3d", "Shapes in 3D", "affinevae", "AffineVAE", 3),
-    "classifier": About("classify", "Classify an image", "classifiers", "CompactCNN"),
-    "text": About("text", "Classify text", "textclf", "TextClassifier"),
+    "image": About("shapes2d", "Shapes in 2D", "affinevae", "AffineVAE", "pictures", 2),
+    "shape": About("shapes3d", "Shapes in 3D", "affinevae", "AffineVAE", "shapes", 3),
+    "classifier": About("classify", "Classify an image", "classifiers", "CompactCNN", "pictures"),
+    "text": About("text", "Classify text", "textclf", "TextClassifier", "texts"),
 }
 
 

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
 from classifiers import CompactCNN
 from classifiers.networks import ALLOWED, dense_name, is_own
+from demo.models.facts import Facts
 from demo.models.kinds import KINDS, Kind, kind_of
 from demo.uploads.values import UploadError, quotable
 from demo.words import listed
@@ -68,15 +69,15 @@ def is_local(headers: Mapping[str, str]) -> bool:
     return host in LOOPBACK and not any(headers.get(name) for name in FORWARDED)
 
 
-class Found(NamedTuple):
-    """A model that can be loaded: what links call it, its folder, its kind."""
+class Guest(NamedTuple):
+    """A model from outside that can be loaded: what links call it, its folder, its kind."""
 
     name: str
     folder: Path
     kind: Kind
 
 
-def find(asked: object, policy: Policy) -> Found:
+def find(asked: object, policy: Policy) -> Guest:
     """The model of a folder, or of ``OWNER/NAME[@REVISION]`` on the Hub, which is fetched.
 
     Raises:
@@ -86,12 +87,12 @@ def find(asked: object, policy: Policy) -> Found:
     text = quotable(asked, "The model")
     hub = HUB.fullmatch(text)
     if policy.sources == "all" and (folder := _folder(text)) is not None:
-        return Found(str(folder), folder, kind_in(folder, policy.at_home))
+        return Guest(str(folder), folder, kind_in(folder, policy.at_home))
     if hub and policy.sources != "none":
         token = None if policy.at_home else False
         folder = fetch(hub[1], hub[2], token=token, files=FETCHED, most=MAX_BYTES)
         with called(text, folder):
-            return Found(text, folder, kind_in(folder))
+            return Guest(text, folder, kind_in(folder))
     if policy.sources == "all":
         raise UploadError(
             f"There is no folder {text!r}: write a model's folder, or OWNER/NAME of one on the Hub."
@@ -156,7 +157,7 @@ def _require_allowed(folder: Path, function: str, owner: bool) -> None:
         )
 
 
-def _require_quick(config: Mapping[str, Any]) -> None:
+def _require_quick(config: Facts) -> None:
     """``WeightsError`` for a network that would take minutes a picture, which small weights do not rule out."""
     with torch.device("meta"):  # shapes, and no numbers
         network = CompactCNN(**config)
@@ -168,7 +169,7 @@ def _require_quick(config: Mapping[str, Any]) -> None:
         )
 
 
-def _kind(library: str, config: Mapping[str, Any]) -> Kind:
+def _kind(library: str, config: Facts) -> Kind:
     if library == "affinevae" and config["group"] == "none":
         raise WeightsError("A plain VAE has no orientation to show: call it vae-NAME and put it into weights/, "
                            "to compare affinevae-NAME with it")  # fmt: skip

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from demo.models import stops
-from demo.types import Facts
+from demo.models.facts import Facts, section
 from textclf import PlanFacts, TextClassifier
 from textclf.bottleneck import Plan
 from textclf.engine import Run, graph_path
@@ -65,8 +64,5 @@ class Reader:
         return self._counted[counted]
 
     def section(self, *path: str) -> Facts:
-        """A part of the metrics; empty where it is missing or something else."""
-        section: object = self.metrics
-        for key in path:
-            section = section.get(key) if isinstance(section, Mapping) else None
-        return section if isinstance(section, Mapping) else {}
+        """A part of the metrics, as :func:`demo.models.facts.section` gives it."""
+        return section(self.metrics, *path)

@@ -22,17 +22,17 @@ from classifiers import CompactCNN
 from classifiers.anatomy import Layer, layers
 from classifiers.backbone import published
 from classifiers.model import PlanFacts
+from demo.models.facts import Facts, read_facts, section
 from demo.models.kinds import Kind, ShapeKind, kind_of
-from demo.models.outside import Found, Policy, called, find
+from demo.models.outside import Guest, Policy, called, find
 from demo.models.reader import Reader
 from demo.models.stops import FULL, USUAL, Stop, stop_of, stops
-from demo.types import Facts
 from demo.uploads.values import read_choice
 from textclf import TextClassifier
 from training.measure import macs, parameters
 from weights import WeightsError, available, folder, locate
 from weights.catalog import local, package_of
-from weights.checkpoint import METRICS, WEIGHTS, belonging, read_config, read_json
+from weights.checkpoint import METRICS, WEIGHTS, belonging, read_config
 
 DENSE = "-dense"  # what a dense twin's name ends in
 FRONT = "front.json"
@@ -136,7 +136,7 @@ class Models:
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
         self._loaded: dict[str, tuple[Stamp, Any]] = {}
-        self._opened: OrderedDict[str, Found] = OrderedDict()  # the one used longest ago first
+        self._opened: OrderedDict[str, Guest] = OrderedDict()  # the one used longest ago first
 
     def loaded(self) -> list[str]:
         """Sorted names of the models in the weights that are in memory; what a visitor opened is theirs."""
@@ -156,8 +156,8 @@ class Models:
 
     def classifiers(self) -> list[str]:
         """Names of the classifiers; a dense twin is shown beside its compact network only."""
-        found = available_here("classifiers")
-        return [n for n in found if not (n.endswith(DENSE) and n.removesuffix(DENSE) in found)]
+        names = available_here("classifiers")
+        return [n for n in names if not (n.endswith(DENSE) and n.removesuffix(DENSE) in names)]
 
     def classifier(self, name: str) -> Classifier:
         """The classifier of that name with its twin; raises as :meth:`get`."""
@@ -183,7 +183,7 @@ class Models:
         """The text classifier of that name; raises as :meth:`get`."""
         return self._once(name, "text", self.readers(), (name,), _load_reader)
 
-    def open(self, asked: object, policy: Policy) -> Found:
+    def open(self, asked: object, policy: Policy) -> Guest:
         """Load a model from outside of the weights; afterwards its name is one for :meth:`get` and its like.
 
         The ``MOST_OPENED`` that were used last are kept.
@@ -191,27 +191,27 @@ class Models:
         Raises:
             UploadError, WeightsError: see ``demo.models.outside.find``; or it cannot be loaded.
         """
-        found = find(asked, policy)
-        with called(found.name, found.folder):
-            stamp, loaded = _stamp(found.folder), LOADERS[found.kind](found.name, found.folder)
+        guest = find(asked, policy)
+        with called(guest.name, guest.folder):
+            stamp, loaded = _stamp(guest.folder), LOADERS[guest.kind](guest.name, guest.folder)
         with self._lock:  # now that nothing can go wrong: one of that name is there until then
-            self._opened[found.name], self._loaded[found.name] = found, (stamp, loaded)
-            self._opened.move_to_end(found.name)
+            self._opened[guest.name], self._loaded[guest.name] = guest, (stamp, loaded)
+            self._opened.move_to_end(guest.name)
             while len(self._opened) > MOST_OPENED:
                 forgotten, _ = self._opened.popitem(last=False)
                 self._loaded.pop(forgotten, None)
-        return found
+        return guest
 
-    def opened(self, name: object, kind: Kind | None = None) -> Found | None:
+    def opened(self, name: object, kind: Kind | None = None) -> Guest | None:
         """What was opened under that name, and is of that kind, if any."""
         with self._lock:
-            found = self._opened.get(name) if isinstance(name, str) else None
-            if found is None or kind not in (None, found.kind):
+            guest = self._opened.get(name) if isinstance(name, str) else None
+            if guest is None or kind not in (None, guest.kind):
                 return None
-            self._opened.move_to_end(found.name)
-            return found
+            self._opened.move_to_end(guest.name)
+            return guest
 
-    def guests(self) -> list[Found]:
+    def guests(self) -> list[Guest]:
         """What was opened and is kept, the one used longest ago first."""
         with self._lock:
             return list(self._opened.values())
@@ -236,8 +236,8 @@ class Models:
             stamp = tuple(chain.from_iterable(map(_stamp, places)))
             if name not in self._loaded or self._loaded[name][0] != stamp:
                 self._loaded[name] = (stamp, load(name, guest.folder if guest else name))
-            found: T = self._loaded[name][1]
-            return found
+            loaded: T = self._loaded[name][1]
+            return loaded
 
 
 def available_here(package: str) -> list[str]:
@@ -261,8 +261,7 @@ def _kind(name: str) -> Kind | None:
 def _stamp(place: Path) -> Stamp:
     """Of every file that belongs to the model: a clock that was set back must not hide a new one."""
     try:
-        found = [entry for entry in os.scandir(place) if belonging([entry.name])]
-        states = [(entry.name, entry.stat()) for entry in found]
+        states = [(entry.name, entry.stat()) for entry in os.scandir(place) if belonging([entry.name])]
     except OSError:  # only on the Hub so far, or being replaced just now
         return ()
     return tuple(sorted((file, state.st_mtime_ns, state.st_size, state.st_ino) for file, state in states))
@@ -292,7 +291,7 @@ def _map(place: str | Path, latent_dim: int) -> Map | None:
 
 def _load_classifier(name: str, place: str | Path) -> Classifier:
     compact = _net(name, place)
-    return Classifier(name, compact, _twin(compact), _optional_json(place, FRONT))
+    return Classifier(name, compact, _twin(compact), read_facts(place, FRONT) or None)
 
 
 def _planned(full: Net, stop: Stop[PlanFacts]) -> Net:
@@ -327,7 +326,7 @@ def _answers(net: Net) -> tuple[object, ...]:
 
 def _net(name: str, place: str | Path) -> Net:
     model = CompactCNN.from_pretrained(place)
-    config, metrics = model.config, _optional_json(place, METRICS) or {}
+    config, metrics = model.config, read_facts(place, METRICS)
     one = torch.zeros(1, config.channels, config.size, config.size)
     weights = (locate(place, local_files_only=True)[0] / WEIGHTS).stat().st_size
     counts = parameters(model), macs(model, one), weights
@@ -343,22 +342,13 @@ def _note(metrics: Facts) -> str:
 
 def measured(place: str | Path) -> Facts:
     """What was measured of a model on test data; empty where nobody did."""
-    test = (_optional_json(place, METRICS) or {}).get("test")
-    return test if isinstance(test, dict) else {}
+    return section(read_facts(place, METRICS), "test")
 
 
 def _load_reader(name: str, place: str | Path) -> Reader:
-    return Reader(name, TextClassifier.from_pretrained(place), _optional_json(place, METRICS) or {})
+    return Reader(name, TextClassifier.from_pretrained(place), read_facts(place, METRICS))
 
 
 LOADERS: dict[Kind, Callable[[str, str | Path], Loaded | Classifier | Reader]] = {
     "image": _load, "shape": _load, "classifier": _load_classifier, "text": _load_reader,
 }  # fmt: skip
-
-
-def _optional_json(place: str | Path, file: str) -> Facts | None:
-    """A file beside the weights; None where there is none, or where it cannot be read."""
-    try:
-        return read_json(locate(place, local_files_only=True)[0] / file)
-    except WeightsError:
-        return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 
@@ -20,6 +19,7 @@ from demo.shapes3d import scene as scene3d
 from demo.shapes3d import tab as shapes3d
 from demo.shapes3d.views import still
 from demo.text import tab as classify_text
+from demo.types import Values
 from weights.kept import kept_with_first
 
 ANGLES = torch.tensor([0.0, 0.9, 2.0, 3.3, 4.7])  # radians; uneven, as orientations come
@@ -27,13 +27,9 @@ OBJECTS = (0, 1, 2)  # examples in 3D
 SIDE = 120  # pixels of an object
 
 
-def digit(models: Models) -> dict[str, Any]:
-    """One drawing turned five times, and the shape that the model finds in each."""
-    return _digit(models.get(shapes2d.FIRST, "image"))
-
-
 @kept_with_first(1)
-def _digit(loaded: Loaded) -> dict[str, Any]:
+def digit(loaded: Loaded) -> Values:
+    """One drawing turned five times, and the shape that the model finds in each."""
     turned = turn_images(scene.from_example(loaded, 0).image, ANGLES)
     code = loaded.model.encode(turned)
     rows = [
@@ -43,19 +39,15 @@ def _digit(loaded: Loaded) -> dict[str, Any]:
     return {"rows": rows, "fact": said(lambda: _less_error(loaded, "pictures"))}
 
 
-def furniture(models: Models) -> dict[str, Any]:
-    """Tilted objects, and how the model stands them up."""
-    return _furniture(models.get(shapes3d.FIRST, "shape"))
-
-
 @kept_with_first(1)
-def _furniture(loaded: Loaded) -> dict[str, Any]:
+def furniture(loaded: Loaded) -> Values:
+    """Tilted objects, and how the model stands them up."""
     seen = [scene3d.from_example(loaded, i) for i in OBJECTS if i < len(examples3d.names())]
     if not seen:
         raise ValueError("there are no example meshes")
     look = scene3d.Look()
     stood = loaded.model.decode(torch.cat([s.code.z for s in seen]))
-    rows = [
+    rows: list[Values] = [
         {"label": "goes in", "urls": [still(s.image, look, SIDE) for s in seen]},
         {"label": "stood up", "urls": [still(grid[None], look, SIDE) for grid in stood]},
     ]
@@ -71,17 +63,13 @@ def _less_error(loaded: Loaded, things: str) -> str:
     return f"{100 * less:.0f} % less error than a network without it, from as many numbers; {tested}."
 
 
-def kernels(models: Models) -> dict[str, Any]:
-    """Two squares, as large as the networks have weights."""
-    return _kernels(models.classifier(classify.COMPARED))
-
-
 @kept_with_first(1)
-def _kernels(loaded: Classifier) -> dict[str, Any]:
+def kernels(loaded: Classifier) -> Values:
+    """Two squares, as large as the networks have weights."""
     compact, dense = loaded.compact, loaded.dense
     if dense is None:
         raise ValueError("there is nothing to compare with")
-    nets = [
+    nets: list[Values] = [
         {"label": "dense", "weights": dense.parameters},
         {"label": "shared", "weights": compact.parameters},
     ]
@@ -94,13 +82,9 @@ def _fewer_weights(compact: Net, dense: Net) -> str:
     return f"{fewer} of {compact.test['n']:,} test pictures rather than {right[1]}."
 
 
-def text(models: Models) -> dict[str, Any]:
-    """How many vectors every layer reads, at full length and under the plan that visitors see first."""
-    return _text(models.reader(classify_text.FIRST))
-
-
 @kept_with_first(1)
-def _text(loaded: Reader) -> dict[str, Any]:
+def text(loaded: Reader) -> Values:
+    """How many vectors every layer reads, at full length and under the plan that visitors see first."""
     stops = [loaded.full, loaded.stop(USUAL)]
     layers = loaded.model.config.layers
     columns = [list(stop.facts.lengths) + [0] * (layers - len(stop.facts.lengths)) for stop in stops]
@@ -123,9 +107,9 @@ def said(fact: Callable[[], str]) -> str:
         return ""
 
 
-CARDS: dict[str, Callable[[Models], dict[str, Any]]] = {
-    "shapes2d": digit,
-    "shapes3d": furniture,
-    "classify": kernels,
-    "text": text,
+CARDS: dict[str, Callable[[Models], Values]] = {
+    "shapes2d": lambda models: digit(models.get(shapes2d.FIRST, "image")),
+    "shapes3d": lambda models: furniture(models.get(shapes3d.FIRST, "shape")),
+    "classify": lambda models: kernels(models.classifier(classify.COMPARED)),
+    "text": lambda models: text(models.reader(classify_text.FIRST)),
 }

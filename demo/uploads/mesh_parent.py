@@ -127,8 +127,10 @@ def _talk(line: socket.socket, data: bytes, deadline: float) -> bytes:
         line.sendall(data)
         line.shutdown(socket.SHUT_WR)
     with suppress(ConnectionError):
-        while part := _receive(line, deadline):
+        line.settimeout(_left(deadline))
+        while part := line.recv(CHUNK):
             answer += part
+            line.settimeout(_left(deadline))
     return bytes(answer)
 
 
@@ -139,11 +141,6 @@ def _charged(answer: bytes, meter: Meter) -> bytes:
         return b""
     meter.cpu += SPENT.unpack_from(answer)[0]
     return answer[SPENT.size :]
-
-
-def _receive(line: socket.socket, deadline: float) -> bytes:
-    line.settimeout(_left(deadline))
-    return line.recv(CHUNK)
 
 
 def _left(deadline: float) -> float:

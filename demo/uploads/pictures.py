@@ -29,6 +29,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from demo.uploads.files import MAX_BYTES, check_bytes, read_file
 from demo.uploads.values import UploadError
+from training.orientation import ORIENTATION, TURNS
 
 MAX_PIXELS = 16_000_000  # a phone photo is 12
 MIN_SIDE, MAX_SIDE = 4, 8192
@@ -137,7 +138,9 @@ def _open_png(data: bytes) -> Opened:
 def _open_jpeg(data: bytes) -> Opened:
     kept, orientation, at = [data[:2]], 1, 2
     for _ in range(MAX_PARTS):
-        at = _next_marker(data, at)
+        if not (marker := JPEG_MARKER.search(data, at)):
+            raise SyntaxError("no scan")  # what Pillow's plugins raise, and Image.open expects
+        at = marker.start()
         code, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if code == SOS:
             kept.append(_jpeg_scans(data[at:]))
@@ -149,12 +152,6 @@ def _open_jpeg(data: bytes) -> Opened:
             kept.append(data[at:end])
         at = end
     raise UploadError("The picture is cut into too many parts; save it again as a plain JPEG.")
-
-
-def _next_marker(data: bytes, at: int) -> int:
-    if not (found := JPEG_MARKER.search(data, at)):
-        raise SyntaxError("no scan")  # what Pillow's plugins raise, and Image.open expects
-    return found.start()
 
 
 def _jpeg_scans(data: bytes) -> bytes:
@@ -245,18 +242,6 @@ def _open_for_pillow(opener: Opener, file: IO[bytes], filename: str | bytes) -> 
     exif[ORIENTATION] = orientation if orientation in TURNS else 1
     picture.info["exif"] = exif.tobytes()
     return picture
-
-
-ORIENTATION = 0x0112
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def _orientation(exif: bytes) -> int:

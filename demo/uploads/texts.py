@@ -77,9 +77,9 @@ def read_table_file(path: str | os.PathLike[str]) -> TextTable:
 def _text_column(columns: list[str]) -> int:
     from training.text_sources import TEXT_COLUMNS, usual_column
 
-    found = usual_column(columns, TEXT_COLUMNS)
-    if found is not None:
-        return columns.index(found)
+    column = usual_column(columns, TEXT_COLUMNS)
+    if column is not None:
+        return columns.index(column)
     listed = ", ".join(shown(name) for name in columns[:5]) + (", ..." if len(columns) > 5 else "")
     raise UploadError(
         f"The first row must name the columns, one of them 'text' (or {', '.join(TEXT_COLUMNS[1:5])}); "

@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from demo.models.facts import Facts, section
 from demo.uploads.values import UploadError, quotable, read_choice, read_integer
 from weights.catalog import NAME
 
 FEWEST = 40  # examples: a tenth is held out twice, and a batch has at least eight
 FEW = 200  # steps: a shorter training hardly leaves its start
-Choices = Mapping[str, Any]
+Choices = Mapping[str, Any]  # answers by name, each as its field reads it
 
 
 class Field(NamedTuple):
@@ -27,7 +28,7 @@ class Field(NamedTuple):
     high: int = 0
     optional: bool = False
 
-    def read(self, value: Any) -> Any:
+    def read(self, value: object) -> str | int | None:
         """The answer; None where an optional one is left out. ``UploadError`` says what would do."""
         if self.choices:
             return read_choice(value, [known for known, _ in self.choices], self.label)
@@ -47,11 +48,17 @@ class Step(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What somebody can have: the questions about it, and how the answers become commands."""
+    """What somebody can have: the questions about it, how the answers become commands, and what is trained.
+
+    The library of a model and its dimensions tell which of the models here took as long; none where the
+    pictures or the minutes choose a schedule.
+    """
 
     title: str
     fields: tuple[Field, ...]
     write: Callable[[Choices], list[Step]]
+    library: str = ""
+    dims: int = 0
 
 
 # ---- questions ----
@@ -125,7 +132,7 @@ def _latents(default: int) -> Field:
     return Field("latents", "Numbers in the code", default, low=1, high=1024)
 
 
-def read(kind: str, answers: object) -> dict[str, Any]:
+def read(kind: str, answers: object) -> Choices:
     """The answers to a kind's questions, each as its default where nothing came.
 
     Raises:
@@ -133,12 +140,12 @@ def read(kind: str, answers: object) -> dict[str, Any]:
     """
     asked = KINDS[read_choice(kind, list(KINDS), "What you have")]
     given = answers if isinstance(answers, Mapping) else {}
-    found = {field.name: field.read(given.get(field.name, field.default)) for field in asked.fields}
-    if not NAME.fullmatch(found["name"]):
+    choices = {field.name: field.read(given.get(field.name, field.default)) for field in asked.fields}
+    if not NAME.fullmatch(str(choices["name"])):
         raise UploadError(
             "Name of the model: use letters, digits and . _ - and begin with a letter or digit."
         )
-    return found
+    return choices
 
 
 def write(kind: str, answers: object) -> list[Step]:
@@ -348,18 +355,18 @@ KINDS = {
     "pictures": Kind("Pictures to take apart", (
         _where("my_pictures/", f"A folder of images, {SETS}."), _examples("pictures", 5000), TURNS, GROUP, SIZE,
         _latents(8), _epochs(20), HARDWARE, _name("my-pictures"),
-    ), _pictures),
+    ), _pictures, "affinevae", 2),
     "photos": Kind("Labelled photos", (
         _where("my_photos/", f"A folder with a folder for each class, {SETS}."), HARDWARE, _name("my-photos"),
     ), _photos),
     "labelled": Kind("Small labelled pictures", (
         _where("my_pictures/", f"A folder with a folder for each class, {SETS}."), _examples("pictures", 5000),
         NETWORK, TIE, _epochs(15), HARDWARE, _name("my-cnn"),
-    ), _labelled),
+    ), _labelled, "classifiers"),
     "meshes": Kind("3D meshes", (
         _where("my_meshes/", "A folder or .zip of GLB, OBJ, STL, OFF or PLY files, in class folders or not."),
         _examples("meshes", 2000), TURNS, GROUP_3D, _latents(16), _epochs(30), HARDWARE, _name("my-shapes"),
-    ), _meshes),
+    ), _meshes, "affinevae", 3),
     "texts": Kind("Labelled texts", (
         _where("reviews.csv", "A table (.csv, .tsv, .jsonl, .xlsx, .parquet), a folder of .txt in class folders, or "
                "OWNER/NAME of a data set on the Hub."),
@@ -378,45 +385,42 @@ KINDS = {
 
 
 class Pace(NamedTuple):
-    """What a finished training took: processor seconds an example and epoch, of a model with these ``traits``."""
+    """What a finished training took: processor seconds an example and epoch, of what model."""
 
     name: str
     seconds: float
     cpu: str
-    traits: Mapping[str, Any]
+    library: str | None
+    dims: int
+    network: str | None  # of a classifier
 
 
-def pace(
-    name: str, library: str | None, config: Mapping[str, Any], metrics: Mapping[str, Any]
-) -> Pace | None:
+def pace(name: str, library: str | None, config: Facts, metrics: Facts) -> Pace | None:
     """From a model's own files; None where they do not say how many examples it saw."""
-    trained, machine = metrics.get("training"), metrics.get("machine")
-    facts = trained if isinstance(trained, dict) else {}
-    seen = facts.get("examples")
+    trained = section(metrics, "training")
+    seen = trained.get("examples")
     seconds, examples, epochs = (
         float(count) if isinstance(count, int | float) else 0.0
-        for count in (facts.get("cpu_seconds"), seen, facts.get("epochs"))
+        for count in (trained.get("cpu_seconds"), seen, trained.get("epochs"))
     )
     if min(seconds, examples, epochs) <= 0:
         return None
-    cpu = str(machine.get("cpu", "")) if isinstance(machine, dict) else ""
-    traits = {"library": library, "dims": len(config.get("size") or ()) if library == "affinevae" else 0}
-    traits["network"] = config.get("network")
-    return Pace(name, seconds / (examples * epochs), cpu, traits)
+    return Pace(
+        name,
+        seconds / (examples * epochs),
+        cpu=str(section(metrics, "machine").get("cpu", "")),
+        library=library,
+        dims=len(config.get("size") or ()) if library == "affinevae" else 0,
+        network=config.get("network"),
+    )
 
 
 def duration(kind: str, answers: object, paces: Sequence[Pace]) -> str:
     """How long the training takes, and how that is known; empty where no model here tells. Raises as :func:`read`."""
-    choices = read(kind, answers)
-    network = ":".join(filter(None, (choices.get("network", ""), choices.get("tie", ""))))
-    traits = {
-        "pictures": {"library": "affinevae", "dims": 2, "network": None},
-        "photos": None,  # the schedule is chosen by the pictures, and that of texts by the minutes
-        "labelled": {"library": "classifiers", "dims": 0, "network": network},
-        "meshes": {"library": "affinevae", "dims": 3, "network": None},
-        "texts": None,
-    }[kind]
-    known = next((pace for pace in paces if pace.traits == traits), None)
+    choices, asked = read(kind, answers), KINDS[kind]
+    network = ":".join(filter(None, (choices.get("network"), choices.get("tie")))) or None
+    like = asked.library, asked.dims, network
+    known = next((pace for pace in paces if (pace.library, pace.dims, pace.network) == like), None)
     if known is None:
         return ""
     total = known.seconds * 0.8 * choices["examples"] * choices["epochs"]

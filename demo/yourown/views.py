@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import ModelCard
 
 from demo.classify import tab as classify
+from demo.models.facts import Facts, read_facts, section
 from demo.models.kinds import KINDS, Kind
 from demo.models.outside import as_arguments, called, kind_in, label
 from demo.models.registry import Models
 from demo.shapes2d import tab as shapes2d
 from demo.shapes3d import tab as shapes3d
 from demo.text import tab as classify_text
+from demo.types import Values
 from demo.yourown.commands import KINDS as ASKED
-from demo.yourown.commands import Field, Pace, in_time, pace
+from demo.yourown.commands import Pace, in_time, pace
 from weights import WeightsError, available, locate
 from weights.catalog import local
-from weights.checkpoint import CARD, METRICS, WEIGHTS, parameter_count, read_config, read_json
+from weights.checkpoint import CARD, METRICS, WEIGHTS, parameter_count, read_config
 
 LABELS = {**shapes2d.LABELS, **shapes3d.LABELS, **classify.LABELS, **classify_text.LABELS}
 SHOWN = 12  # classes
@@ -29,39 +30,36 @@ MAX_CARD = 200_000  # characters of a README that are read
 # ---- train one ----
 
 
-def form() -> list[dict[str, Any]]:
+def form() -> list[Values]:
     """The kinds and their questions, for the page to draw."""
     return [
-        {"kind": name, "title": kind.title, "fields": [_field(field) for field in kind.fields]}
+        {
+            "kind": name,
+            "title": kind.title,
+            "fields": [field._asdict() | {"number": bool(field.high)} for field in kind.fields],
+        }
         for name, kind in ASKED.items()
     ]
 
 
-def _field(field: Field) -> dict[str, Any]:
-    return field._asdict() | {"number": bool(field.high)}
-
-
 def paces() -> list[Pace]:
     """What the models that are here took to train, where their files say it."""
-    found = []
+    told = []
     for name in local():
-        try:
-            folder = locate(name, local_files_only=True)[0]
-            library, config = read_config(folder)
-            found.append(pace(name, library, config, read_json(folder / METRICS)))
-        except WeightsError:  # never measured, or damaged: it tells no time
-            continue
-    return [each for each in found if each is not None]
+        with suppress(WeightsError):  # damaged: it tells no time
+            library, config = read_config(locate(name, local_files_only=True)[0])
+            told.append(pace(name, library, config, read_facts(name, METRICS)))
+    return [each for each in told if each is not None]
 
 
 # ---- open one ----
 
 
-def entries(models: Models, at_home: bool) -> list[dict[str, str]]:
+def entries(models: Models, at_home: bool) -> list[Values]:
     """The models that a tab can show; to who sits at this machine also those that they opened."""
     names: dict[Kind, list[str]] = {kind: models.listed(kind) for kind in KINDS}
-    for found in models.guests() if at_home else ():
-        names[found.kind].append(found.name)
+    for guest in models.guests() if at_home else ():
+        names[guest.kind].append(guest.name)
     return [
         {"name": name, "label": LABELS.get(name, label(name)), "kind": KINDS[kind].title}
         for kind, listed in names.items()
@@ -69,7 +67,7 @@ def entries(models: Models, at_home: bool) -> list[dict[str, str]]:
     ]
 
 
-def card(models: Models, name: object) -> dict[str, Any]:
+def card(models: Models, name: object) -> Values:
     """What there is to know of a model without loading it.
 
     Raises:
@@ -98,7 +96,7 @@ def card(models: Models, name: object) -> dict[str, Any]:
 def known(folder: Path) -> tuple[Kind, dict[str, str]]:
     """What a folder's files say of its model; an empty text where they do not."""
     kind, config = kind_in(folder), read_config(folder)[1]
-    metrics, front = _metrics(folder), front_matter(folder)
+    metrics, front = read_facts(folder, METRICS), front_matter(folder)
     return kind, {
         "Kind": described(kind, config),
         "Classes": _classes(config.get("classes")),
@@ -112,7 +110,7 @@ def known(folder: Path) -> tuple[Kind, dict[str, str]]:
     }
 
 
-def described(kind: Kind, config: Mapping[str, Any]) -> str:
+def described(kind: Kind, config: Facts) -> str:
     """What a model is, in words."""
     if kind == "text":
         return f"text classifier: {config['layers']} layers, texts of up to {config['longest']} tokens"
@@ -124,37 +122,23 @@ def described(kind: Kind, config: Mapping[str, Any]) -> str:
     return f"affine VAE: {size} {cells}, {config['latent_dim']} numbers for the shape, pose group {config['group']}"
 
 
-def _classes(classes: Any) -> str:
+def _classes(classes: object) -> str:
     names = [str(name)[:60] for name in classes] if isinstance(classes, list | tuple) else []
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
-def _metrics(folder: Path) -> dict[str, Any]:
-    try:
-        return read_json(folder / METRICS)
-    except WeightsError:
-        return {}
-
-
-def _section(metrics: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = metrics.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def measurements(kind: Kind, metrics: Mapping[str, Any]) -> str:
+def measurements(kind: Kind, metrics: Facts) -> str:
     """The numbers that count most for a kind, with n; empty where nobody measured."""
-    test = _section(metrics, "test")
+    test = section(metrics, "test")
     n = _number(test.get("n"))
-    things = {"image": "pictures", "shape": "shapes", "classifier": "pictures", "text": "texts"}[kind]
-    of = f" of {n:,.0f} test {things}" if n else ""
+    of = f" of {n:,.0f} test {KINDS[kind].examples}" if n else ""
     if kind == "text":
-        plans = _section(test, "plans")
-        right = {name: _number(_section(plans, name).get("accuracy")) for name in ("full", "balanced")}
+        right = {name: _number(section(test, "plans", name).get("accuracy")) for name in ("full", "balanced")}
         said = [f"{name} {100 * share:.1f} %" for name, share in right.items() if share is not None]
         return f"right in {', '.join(said)}{of}" if said else ""
     if kind == "classifier":
@@ -166,9 +150,9 @@ def measurements(kind: Kind, metrics: Mapping[str, Any]) -> str:
     return f"{', '.join(said)}, means{of}" if said else ""
 
 
-def training(metrics: Mapping[str, Any]) -> str:
+def training(metrics: Facts) -> str:
     """On what a model was trained, and how long."""
-    facts = _section(metrics, "training")
+    facts = section(metrics, "training")
     data, epochs, seconds = facts.get("data"), _number(facts.get("epochs")), _number(facts.get("cpu_seconds"))
     said = [f"on {str(data)[:60]}"] if isinstance(data, str) else []
     said += [f"{epochs:g} epochs"] if epochs else []
@@ -176,7 +160,7 @@ def training(metrics: Mapping[str, Any]) -> str:
     return ", ".join(said)
 
 
-def _terms(metrics: Mapping[str, Any], front: Mapping[str, Any]) -> str:
+def _terms(metrics: Facts, front: Facts) -> str:
     if isinstance(terms := metrics.get("terms"), str):
         return terms[:300]
     datasets = front.get("datasets")
@@ -184,7 +168,7 @@ def _terms(metrics: Mapping[str, Any], front: Mapping[str, Any]) -> str:
     return f"those of {named}" if named else "none stated"
 
 
-def front_matter(folder: Path) -> dict[str, Any]:
+def front_matter(folder: Path) -> Facts:
     """What stands between the dashes of a model's card; empty where there is none that can be read."""
     try:
         with (folder / CARD).open(encoding="utf-8") as file:

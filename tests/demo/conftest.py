@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from filelock import FileLock
 
 from benchmarks.tools.serving import serving
 
@@ -23,7 +25,11 @@ from tiny_weights import write_weights  # noqa: E402
 
 @pytest.fixture(scope="session")
 def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_weights(tmp_path_factory.mktemp("weights"))
+    """Written once, by the worker that needs it first."""
+    shared = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else None
+    folder = (shared or tmp_path_factory.getbasetemp()) / "weights"
+    with FileLock(f"{folder}.lock"):
+        return folder if folder.exists() else write_weights(folder)
 
 
 @pytest.fixture
@@ -43,6 +49,14 @@ def server(weights_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     left = log.read_text().split("Traceback")[1:]
     # Gradio itself prints that it refused a path on the server, which is what one test asks for.
     assert all("InvalidPathError" in trace for trace in left), left
+
+
+@pytest.fixture(scope="session")
+def client(server: str) -> Any:
+    """How a program asks the page."""
+    from gradio_client import Client
+
+    return Client(server, verbose=False)
 
 
 @pytest.fixture(scope="session")

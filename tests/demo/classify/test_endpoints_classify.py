@@ -13,11 +13,6 @@ from demo.classify import examples as photos
 
 
 @pytest.fixture(scope="module")
-def client(server: str) -> Client:
-    return Client(server, verbose=False)
-
-
-@pytest.fixture(scope="module")
 def ship(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pictures") / "ship.png"
     photos.example("drawn", 0).save(path)

@@ -106,7 +106,7 @@ def test_a_model_that_was_let_go_is_freed_with_all_that_was_kept_about_it(
     start = scene.opening(loaded)
     views.thumbnails(loaded)
     views.walk(replace(start, pinned=scene.random_point(loaded, 3)), loaded, 0.5)
-    start_views._furniture(loaded)
+    start_views.furniture(loaded)
     reader = models.reader(models.open(str(text), ALL).name)
     reader.run(reader.full)
     let_go = [weakref.ref(thing) for thing in (loaded, loaded.model, reader, reader.model)]

@@ -17,11 +17,6 @@ from tiny_weights import BROKEN, COLOURS, MODEL, QUARTERS, SOLID
 
 
 @pytest.fixture(scope="module")
-def client(server: str) -> Client:
-    return Client(server, verbose=False)
-
-
-@pytest.fixture(scope="module")
 def digit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture = Image.new("L", (200, 200), 255)
     ImageDraw.Draw(picture).line([(60, 30), (140, 30), (90, 170)], fill=0, width=18)

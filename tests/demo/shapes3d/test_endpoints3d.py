@@ -16,11 +16,6 @@ from tiny_weights import MODEL, QUARTERS, SOLID
 
 
 @pytest.fixture(scope="module")
-def client(server: str) -> Client:
-    return Client(server, verbose=False)
-
-
-@pytest.fixture(scope="module")
 def pole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("meshes") / "pole.obj"
     trimesh.creation.box((1, 1, 3)).export(path)

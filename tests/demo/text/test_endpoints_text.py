@@ -8,11 +8,6 @@ from gradio_client.exceptions import AppError
 from tiny_weights import PLANS, TINY_TEXT, UNSEARCHED
 
 
-@pytest.fixture(scope="module")
-def client(server: str) -> Client:
-    return Client(server, verbose=False)
-
-
 def test_an_answer(client: Client) -> None:
     answer = client.predict("good word1", TINY_TEXT, "fastest", api_name="/classify_text")
     assert set(answer) == {"classes", "probabilities", "plan", "milliseconds", "tokens", "macs"}

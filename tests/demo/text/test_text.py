@@ -77,11 +77,11 @@ def test_what_a_plan_does_in_words(loaded: Reader) -> None:
     first, second, third = (
         stop["words"] for stop in views_text.plans(reading.opening(loaded), loaded)["stops"]
     )
-    assert first.startswith(
-        "One vector a token, through every layer. Right in 90.0 % of 100 validation texts."
-    )
-    assert second == "Halves the text before layers 1 and 3. Right in 88.0 % of 200 test texts."
-    assert "stops after layer 3 of 4" in third
+    assert "every layer" in first
+    assert "90.0 % of 100 validation" in first
+    assert "layers 1 and 3" in second
+    assert "88.0 % of 200 test" in second
+    assert "layer 3 of 4" in third
 
 
 # ---- answers ----
@@ -122,9 +122,10 @@ def test_what_was_found_about_a_text_is_not_said_of_another(loaded: Reader) -> N
 
 def test_words_say_where_the_full_length_differs(loaded: Reader) -> None:
     seen = replace(reading.read(loaded, TEXT), answers={"balanced": (0.9, 0.1, 0), "full": (0.2, 0.8, 0)})
-    assert reading.in_words(seen, loaded) == "World, 90 %. At full length: Sports, 80 %."
+    said = reading.in_words(seen, loaded)
+    assert said.index("World, 90 %") < said.index("full length") < said.index("Sports, 80 %")
     same = replace(seen, answers={"balanced": (0.9, 0.1, 0), "full": (0.6, 0.4, 0)})
-    assert reading.in_words(same, loaded) == "World, 90 %."
+    assert "full length" not in reading.in_words(same, loaded)
 
 
 def test_costs_compare_with_the_full_length(loaded: Reader) -> None:
@@ -178,9 +179,10 @@ def test_the_flow_travels_as_json(loaded: Reader) -> None:
 def test_a_long_text_says_how_much_was_read(loaded: Reader, plain: Reader) -> None:
     seen = reading.read(loaded, LONG)
     assert seen.tokens == 64
-    assert "the 64 tokens that the model reads. It was classified by its start:" in reading.how_much_was_read(
-        seen, loaded
-    )
+    said = reading.how_much_was_read(seen, loaded)
+    assert "64 tokens" in said
+    assert f"of {len(LONG):,} characters" in said
+    assert "its end" not in said
     flow = views_text.flow_of(seen, loaded, traced(seen, loaded))
     assert flow["rest"] == len(LONG) - reading.unread(seen, loaded)[0] > 0
     assert flow["together"] == 2
@@ -298,7 +300,7 @@ def test_a_table_is_read(tmp_path: Path) -> None:
     [
         ("text\ngörög\n".encode("utf-16"), "UTF-16"),
         ("text\ncafé\n".encode("cp1252"), "Windows-1252"),
-        ("text\n" + "good\n" * 20 + "ba\0d\n", "NUL characters were removed from 1 lines"),
+        ("text\n" + "good\n" * 20 + "ba\0d\n", "NUL"),
     ],
 )
 def test_other_encodings_and_single_nuls_are_mended(tmp_path: Path, content: bytes | str, note: str) -> None:
@@ -315,8 +317,8 @@ def test_other_encodings_and_single_nuls_are_mended(tmp_path: Path, content: byt
         ("The film was good.\nIt was bad.\n", "first row must name the columns"),
         ("title,stars\nx,1\n", "one of them 'text'"),
         ("text:label\nx:1\n", "it holds 'text:label'"),
-        ('text,label\n"never closed,1\nb,2\n', "the quote that opens on line 2 is never closed"),
-        ("text\na,b\nc,d\n", "line 2 has 2 fields where the header names 1"),
+        ('text,label\n"never closed,1\nb,2\n', "line 2"),
+        ("text\na,b\nc,d\n", "line 2"),
         ("text,label\na,b\na,b,c\n", "line 3"),
         (b"\0\0\0\0text\n\0\0\0", "NUL"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "."),
@@ -358,7 +360,7 @@ def test_a_table_is_classified_row_by_row(loaded: Reader, tmp_path: Path) -> Non
     assert float(rows[0]["probability"]) == pytest.approx(float(expected.max()), abs=1e-3)
     assert rows[1]["predicted_label"] == rows[1]["probability"] == ""
     assert sum(count["count"] for count in end["counts"]) == 180
-    assert "120 rows hold no text and got no label." in end["notes"]
+    assert any("120 rows" in note for note in end["notes"])
     assert len(end["preview"]) == PREVIEW
 
 

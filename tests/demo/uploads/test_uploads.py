@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import os
@@ -242,10 +243,15 @@ def gif_of_frames(count: int) -> bytes:
     return head[:-1] + frame * count + b";"
 
 
+@functools.cache
+def unpacks_to_much() -> bytes:
+    return zlib.compress(bytes(200_000_000), 1)
+
+
 SLOW: dict[str, Callable[[], bytes]] = {
-    "profile": lambda: png(extra=chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(200_000_000), 9))),
-    "zTXt": lambda: png(extra=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200_000_000), 9))),
-    "iTXt": lambda: png(extra=chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(200_000_000), 9))),
+    "profile": lambda: png(extra=chunk(b"iCCP", b"a\0\0" + unpacks_to_much())),
+    "zTXt": lambda: png(extra=chunk(b"zTXt", b"a\0\0" + unpacks_to_much())),
+    "iTXt": lambda: png(extra=chunk(b"iTXt", b"a\0\1\0\0\0" + unpacks_to_much())),
     "PNG EXIF": lambda: png(extra=chunk(b"eXIf", exif_bomb(10_000, 1_000_000))),
     "JPEG EXIF": lambda: PHOTO[:2] + segment(0xE1, b"Exif\0\0" + exif_bomb(4000, 60_000)) + PHOTO[20:],
     "GIF comment": lambda: gif_with(b"!\xfe" + b"\1a" * 3_900_000 + b"\0"),

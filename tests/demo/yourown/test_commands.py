@@ -202,7 +202,8 @@ def test_time_is_told_where_a_models_own_files_tell_it() -> None:
     assert known.seconds == pytest.approx(0.3)
     # 0.8 of 5000 pictures are trained on: 3 epochs of 4000 at 0.3 s are an hour
     words = duration("pictures", {"examples": 5000, "epochs": 3}, [known])
-    assert words.startswith("About 60 minutes: x took 0.3 processor seconds")
+    assert "60 minutes" in words
+    assert "x took 0.3 processor seconds" in words
     assert "Abacus" in words
     assert duration("meshes", {}, [known]) == duration("texts", {}, [known]) == ""
 
