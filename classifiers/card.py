@@ -94,6 +94,11 @@ def model_card(name: str, config: CompactCNNConfig, result: dict[str, Any]) -> s
     dense = f" (untied: {test['dense_parameters']:,} and {test['dense_macs'] / 1e6:.1f} million)"
     graph = result.get("graph")
     time = "Training took {cpu_seconds:.0f} CPU seconds ({epochs} epochs)."
+    more = (training.get("shorten") or {}).get("plans")
+    if more:
+        time = time.replace("epochs)", f"epochs, and {more} in which all plans were trained)")
+    if training.get("start"):
+        time += " It went on from a trained model, {start}."
     if training.get("backbone"):
         time += " It started from the released weights of {backbone}."
     released = training.get("released")
