@@ -27,7 +27,7 @@ from demo.yourown import tab as yourown
 from weights import WeightsError
 
 TABS = ("start", "shapes2d", "shapes3d", "classify", "text", "evidence", "yourown")
-TITLE = "Networks without their redundancy"
+TITLE = "Try neural networks that store nothing twice"
 
 
 def build(models: Models | None = None) -> gr.Blocks:
@@ -35,7 +35,7 @@ def build(models: Models | None = None) -> gr.Blocks:
     models = models or Models()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML(f"<h1>{TITLE}</h1>", elem_id="title", apply_default_css=False)
-        with gr.Tabs() as tabs:
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
             with gr.Tab("Start", id="start"):
                 start.build(models, page)
             with _tab("image") as second:

@@ -24,7 +24,7 @@ READY = {
     "shapes3d": "document.querySelector('#shapes3d-walk img')?.src.startsWith('data:')",
     "classify": "document.querySelector('#classify-costs')?.innerText.includes(' ms')",
     "text": "document.querySelector('#text-costs')?.innerText.includes(' ms')",
-    "evidence": "document.querySelectorAll('#evidence-evidence .point').length > 3",
+    "evidence": "document.querySelectorAll('#evidence-evidence .mark').length > 3",
     "yourown": "document.querySelector('#yourown-train li') && document.querySelector('#yourown-open dl')",
 }
 SIZES = {"": (1280, 900), "_phone": (390, 844)}

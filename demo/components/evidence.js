@@ -137,14 +137,54 @@ function list(claims) {
   $(".pick select").replaceChildren(...systems.map((system) => make("optgroup", { label: system }, ...of(system).map(({ name, title }) => make("option", { value: name, textContent: title })))));
 }
 
+// ---- what the tab opens with ----
+
+function small({ plots, series }) {
+  const { x, y, points, lines } = plots[0];
+  const kind = (name) => KINDS[series.filter((each) => points.some((point) => point.series === each)).indexOf(name) % KINDS.length];
+  const shown = points.map((point) => ({ ...point, kind: kind(point.series) })).sort((a, b) => a.x - b.x);
+  const joined = lines ? [...new Set(shown.map((point) => point.series))].map((name) => ({ kind: kind(name), points: shown.filter((point) => point.series === name) })) : [];
+  const { svg, nodes } = plotted({ width: 440, x, y, points: shown, lines: joined, title: `${y.title} against ${x.title}` });
+  for (const node of nodes) node.setAttribute("class", "mark");
+  svg.removeAttribute("height");
+  svg.setAttribute("role", "img");
+  const up = make("figcaption", { textContent: `↑ ${titled(y)}` }), across = make("figcaption", { textContent: `${titled(x)} →` });
+  const found = series.filter((each) => points.some((point) => point.series === each));
+  const key = make("p", { className: "key" }, ...(found.length > 1 ? found.flatMap((each) => keyed(kind(each), each)) : []));
+  return make("figure", { className: "chart" }, up, svg, across, key);
+}
+
+function card({ name, question }) {
+  const found = props.value.claims.find((each) => each.name === name), link = make("a", { href: linkOf(found) });
+  link.append(make("h3", { textContent: question }));
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a window of its own
+    event.preventDefault();
+    open(name);
+  });
+  const made = make("section", {}, link, make("p", { textContent: found.sentence }));
+  if (found.plots.length) made.append(small(found));
+  return made;
+}
+
+function open(name) {
+  $(".all").open = true;
+  choose(name);
+  $(".all").scrollIntoView();
+}
+
 function show() {
   if (!props.value) return;
-  const { claims, refused, chosen } = props.value;
-  $(".claims").hidden = !claims.length;
+  const { claims, first = [], refused, chosen } = props.value;
+  $(".all").hidden = !claims.length;
+  $(".all summary h3").textContent = `All ${claims.length} claims`;
+  $(".first").replaceChildren(...first.map(card));
+  if (!first.length) $(".all").open = true;
   $(".refused").replaceChildren(...refused.map((text) => make("li", { textContent: text })));
   if (!claims.length) return;
   list(claims);
-  choose(chosen ?? claim?.name);
+  if (chosen) open(chosen);
+  else choose(claim?.name);
 }
 watch("value", show);
 show();

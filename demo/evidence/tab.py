@@ -31,7 +31,12 @@ def claims(results: Path = RESULTS, asked: str | None = None) -> Values:
             chosen = read_choice(asked, [claim.name for claim in known], "The claim in the link")
         except UploadError as error:
             warn(sentence(error))
-    return {"claims": [views.view(claim) for claim in known], "refused": refused, "chosen": chosen}
+    return {
+        "first": views.first(known),
+        "claims": [views.view(claim) for claim in known],
+        "refused": refused,
+        "chosen": chosen,
+    }
 
 
 def measured() -> Iterator[Path]:

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from benchmarks.claims import Claim
 from benchmarks.tools.tables import cells
 from demo.types import Values
+
+# What the tab opens with, as questions that somebody asks who knows none of the words.
+QUESTIONS = {
+    "affine_vae_mnist": "Is it worth finding the turn first?",
+    "robustness_mnist": "Can a network that saw only upright pictures cope with turned ones?",
+    "voxel_orientation": "Does it work for objects in space?",
+    "tied_networks_cifar10_airbench": "What does a network lose that shares its kernels?",
+    "text-imdb": "What does a text lose that is shortened while it is read?",
+    "text_alternatives_text-agnews": "Would something simpler do as well?",
+    "load": "Does this page hold when many come at once?",
+}
+
+
+def first(claims: Sequence[Claim]) -> list[Values]:
+    """The questions whose claim is here, in order, by the name of the claim that answers."""
+    known = {claim.name for claim in claims}
+    return [{"name": name, "question": asked} for name, asked in QUESTIONS.items() if name in known]
 
 
 def view(claim: Claim) -> Values:

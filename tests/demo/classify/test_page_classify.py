@@ -115,6 +115,7 @@ def test_the_layer_whose_kernels_are_drawn_can_be_picked(visit: Visit) -> None:
 
 def test_points_of_the_front_and_layers_name_themselves(visit: Visit) -> None:
     page = look(visit)
+    page.locator(".front summary").click()
     said = page.locator(".front .said")
     page.locator(".front .point").last.hover()
     expect(said).to_have_text(re.compile(r"^ResNet-20: 90\.0 %"))

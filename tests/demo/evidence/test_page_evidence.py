@@ -14,6 +14,7 @@ from benchmarks.claims import RESULTS
 from demo.evidence import tab as evidence
 
 DRAWN = "document.querySelectorAll('.evidence .point').length > 1"
+OPENED = "document.querySelectorAll('.evidence .mark').length > 1"
 SEARCH = "?tab=evidence&claim=pose_search_mnist"
 
 
@@ -70,7 +71,9 @@ def test_marks_tell_the_files_numbers_to_mouse_keyboard_and_finger(visit: Visit)
 
 
 def test_claims_and_plots_are_chosen_by_keyboard(visit: Visit) -> None:
-    page = visit("?tab=evidence", ready=DRAWN)
+    page = visit("?tab=evidence", ready=OPENED)
+    expect(page.locator(".evidence .first section")).to_have_count(len(evidence.claims()["first"]))
+    page.locator(".evidence summary").click()
     current = page.locator(".evidence nav [aria-current]")
     expect(current).to_have_count(1)
     link = page.locator(".evidence nav a", has_text="Many visitors")
@@ -89,7 +92,8 @@ def test_claims_and_plots_are_chosen_by_keyboard(visit: Visit) -> None:
 
 
 def test_on_a_phone_claims_are_chosen_from_a_menu_and_tables_scroll_in_their_box(visit: Visit) -> None:
-    page = visit("?tab=evidence", size=PHONE, ready=DRAWN)
+    page = visit("?tab=evidence", size=PHONE, ready=OPENED)
+    page.locator(".evidence summary").click()
     expect(page.locator(".evidence nav")).to_be_hidden()
     page.locator(".evidence select").select_option(label="Shapes in any orientation: ModelNet10")
     box = page.locator(".evidence .scroll")
@@ -121,9 +125,9 @@ def test_command_link_and_numbers_can_be_taken_away(visit: Visit) -> None:
 
 
 def test_an_unknown_claim_says_so_and_opens_all_the_same(visit: Visit) -> None:
-    page = visit("?tab=evidence&claim=pose_search_minst", ready=DRAWN)
+    page = visit("?tab=evidence&claim=pose_search_minst", ready=OPENED)
     warned(page, "did you mean 'pose_search_mnist'?")
-    expect(page.locator(".sentence")).not_to_be_empty()
+    expect(page.locator(".evidence .first h3").first).to_be_visible()
 
 
 def test_leaving_the_tab_and_coming_back_keeps_the_claim(visit: Visit) -> None:
@@ -133,6 +137,13 @@ def test_leaving_the_tab_and_coming_back_keeps_the_claim(visit: Visit) -> None:
     page.locator(".evidence .point").first.wait_for()
     page.wait_for_timeout(500)
     expect(page.locator(".evidence nav [aria-current]")).to_have_attribute("data-claim", "pose_search_mnist")
+
+
+def test_the_tab_opens_with_questions_that_its_claims_answer() -> None:
+    shown = evidence.claims()
+    first, names = shown["first"], [claim["name"] for claim in shown["claims"]]  # type: ignore[index, union-attr]
+    assert 5 <= len(first) <= 7  # type: ignore[arg-type]
+    assert all(asked["question"].endswith("?") and asked["name"] in names for asked in first)  # type: ignore[index, union-attr]
 
 
 def test_a_broken_file_is_named_and_the_others_are_shown(tmp_path: Path, in_weights: Path) -> None:

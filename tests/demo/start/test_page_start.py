@@ -37,10 +37,15 @@ def test_a_card_leads_to_its_tab_by_mouse_keyboard_and_link(visit: Visit) -> Non
     expect(page.locator(".card[data-tab=text]")).to_have_attribute("href", "?tab=text")
 
 
-def test_on_a_phone_the_link_is_followed_where_the_tab_is_in_a_menu(visit: Visit) -> None:
+def test_on_a_phone_every_tab_is_in_sight_and_a_card_leads_to_its_own(visit: Visit) -> None:
     page: playwright.Page = visit("", size=PHONE, ready=FILLED)
+    for tab in page.get_by_role("tab").all():
+        expect(tab).to_be_visible()
+        box = tab.bounding_box()
+        assert box
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= PHONE[0]
+    expect(page.get_by_role("tab")).to_have_count(7)
     page.locator(".card[data-tab=text]").click()
-    page.wait_for_url("**/?tab=text")
     page.locator(".passage textarea").wait_for()
 
 
