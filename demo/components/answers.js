@@ -25,6 +25,7 @@ function show() {
   if (!value) return;
   $(".words").textContent = value.words ?? value.note;
   $(".outside").hidden = value.in_scope !== false;
+  if (value.outside) $(".outside").textContent = value.outside;
   $(".says").classList.toggle("unsure", value.in_scope === false);
   $(".sees").hidden = !value.sees;
   $(".nets").replaceChildren(...(value.nets ?? []).map(netOf));

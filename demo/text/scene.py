@@ -22,6 +22,7 @@ from demo.words import percent
 from textclf import Trace
 from textclf.bottleneck import Plan
 from textclf.tokens import Piece, batch
+from weights.kept import kept_with_first
 
 IN_LINK = 600  # characters of a text that a link may hold
 SHORT = 128  # tokens up to which every plan is traced ahead of the visitor's choice
@@ -113,8 +114,20 @@ def as_call(loaded: Reader, stop: Stop, piece: Piece) -> Callable[[], torch.Tens
 
 def from_example(loaded: Reader, index: int, plan: str = USUAL) -> Reading:
     """One of our texts that suits the model."""
-    _, text = examples.of(loaded.model.classes)[index]
+    text = examples.of(loaded.model.classes)[index].text
     return read(loaded, text, f"example-{index + 1}", plan)
+
+
+@kept_with_first(4)
+def example_names(loaded: Reader) -> tuple[str, ...]:
+    """What the examples are called: one that a plan gets wrong is shown as such."""
+    names = []
+    for name, text, label in examples.of(loaded.model.classes):
+        said = {loaded.model.classes[best(p)].lower() for p in read(loaded, text).answers.values()}
+        known = label.lower() in (c.lower() for c in loaded.model.classes)
+        fails = known and said != {label.lower()}
+        names.append(f"Where it fails: {name[0].lower()}{name[1:]}" if fails else name)
+    return tuple(names)
 
 
 def opening(loaded: Reader) -> Reading:
@@ -197,6 +210,14 @@ def slots(tokens: int, plan: Plan) -> list[int]:
         rest = -(-rest // factor)
         counts.append(1 + rest)
     return counts
+
+
+def is_strange(scene: Reading, loaded: Reader) -> bool:
+    """Whether the text is unlike the training texts by its words; never of a model that does not know theirs."""
+    scope = loaded.model.scope
+    if scope is None or scene.piece is None:
+        return False
+    return float(loaded.model.strangeness([scene.text])[0]) > scope.limit
 
 
 # ---- in words ----

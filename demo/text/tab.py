@@ -27,8 +27,9 @@ NO_MODEL = (
 )
 
 LEAD = (
-    "A text goes in as one vector a token. A **plan** lets the sequence shrink between the layers: fewer vectors, "
-    "less work, and most often the same answer."
+    "Nobody keeps every word of a text in mind to judge it. Here a text is made **shorter while it is read**: the "
+    "slider says how much. Less work, and most often the same answer. "
+    "<small>A transformer keeps a vector a token; a plan lets the sequence shrink between its layers.</small>"
 )
 TABLE = (
     f"### A whole table\nA table of up to {MAX_ROWS:,} rows (CSV, TSV, JSON, Excel or Parquet) whose header names a "
@@ -52,6 +53,11 @@ class ClassifyText(ModelTab[Reading, Reader]):
 
     def load(self, name: str) -> Reader:
         return self.models.reader(name)
+
+    def opening(self, name: str) -> Reading:
+        """Also what the examples are called, so that the first visitor does not wait for it."""
+        scenes.example_names(self.load(name))
+        return super().opening(name)
 
     # ---- handlers ----
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from demo.costs import plain_row, row, timed_row
 from demo.models.reader import ENGINES, Reader, Stop
 from demo.pictures import data_url
-from demo.text import examples
 from demo.text import scene as scenes
 from demo.text.scene import Cost, Reading
 from demo.types import Values
@@ -21,6 +20,9 @@ LONG_WORD, LONG_GAP = 60, 40  # characters shown of a run without a gap, and of 
 FAINT = 0.06  # of the strongest contribution: not worth a colour
 
 HINT = "Paste or type a text, or pick an example: the answer follows by itself."
+STRANGE = (
+    "Its words are unlike those of the texts that the network was trained on: its answer may be meaningless."
+)
 UNSEARCHED = "This model has one plan only: `python -m textclf.search` looks for shorter ones."
 
 
@@ -33,7 +35,7 @@ def passage(scene: Reading, loaded: Reader, typed: bool) -> Values:
     return {
         "text": None if keep else scene.text,
         "note": scenes.how_much_was_read(scene, loaded),
-        "examples": [name for name, _ in examples.of(loaded.model.classes)],
+        "examples": list(scenes.example_names(loaded)),
     }
 
 
@@ -56,7 +58,7 @@ def _plan_words(stop: Stop, loaded: Reader) -> str:
             does.append(f"{verb} the text before layer{'s' * (len(depths) > 1)} {listed(depths)}")
     if len(stop.facts.factors) < layers:
         does.append(f"stops after layer {len(stop.facts.factors)} of {layers}")
-    said = ", ".join(does) if does else "one vector a token, through every layer"
+    said = ", ".join(does) if does else "reads every piece of every word through every layer"
     right = _right(stop, loaded)
     return f"{said[0].upper()}{said[1:]}.{f' Right in {right}.' if right else ''}"
 
@@ -81,6 +83,8 @@ def answers(scene: Reading, loaded: Reader) -> Values:
         return {"note": HINT}
     return {
         "words": scenes.in_words(scene, loaded),
+        "in_scope": not scenes.is_strange(scene, loaded),
+        "outside": STRANGE,
         "nets": [
             {
                 "title": title,
@@ -225,7 +229,8 @@ def front(scene: Reading, loaded: Reader) -> Values:
     height = "the mean probability of the right label" if expected else "how often each is right"
     unit = f"milliseconds, one text of {search.get('tokens', '?')} tokens, one thread"
     return {
-        "lead": f"Plans that the search kept, all from the same weights: {height} on {texts}, and how long it takes.",
+        "lead": "For those who choose a plan. Every dot is one that the search kept, all from the same weights: "
+        f"{height} on {texts}, and how long it takes.",
         "points": points,
         "chosen": [loaded.stop(scene.plan).name],
         "axes": [{"field": "latency_ms", "label": "time", "unit": unit, "short": "ms"}],

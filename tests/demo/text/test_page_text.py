@@ -60,6 +60,7 @@ def test_the_slider_switches_plans(visit: Visit) -> None:
     expect(page.locator(".plans .about b")).to_have_text("fastest")
     until_linked(page, "plan=fastest")
     page.wait_for_function("document.querySelector('#text-answers .net small').textContent === 'fastest'")
+    page.locator("#text-front summary").click()
     page.wait_for_function("document.querySelector('#text-front .name').textContent === 'fastest'")
     expect(page.locator(".layer").nth(3).locator(".cell:not(.saved)")).to_have_count(0)
     page.keyboard.press("Home")

@@ -379,3 +379,34 @@ def test_a_download_holds_no_formula(loaded: Reader, tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(end["csv"])))
     marked = [f"'{cell}" for cell in cells[:6]] + cells[6:]
     assert [row["'=head"] for row in rows] == marked
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["text-imdb", "text-agnews"])
+def test_an_example_that_any_plan_gets_wrong_is_called_so(name: str) -> None:
+    loaded = Models().reader(name)
+    shown = dict(zip(passages.of(loaded.model.classes), reading.example_names(loaded), strict=True))
+    right = []
+    for passage, called in shown.items():
+        said = {
+            loaded.model.classes[
+                int(loaded.model.predict([passage.text], plan=stop.name)[0].argmax())
+            ].lower()
+            for stop in loaded.stops
+        }
+        fails = bool(passage.label) and said != {passage.label.lower()}
+        assert called.startswith("Where it fails: ") == fails
+        right += [passage.name] if passage.label and not fails else []
+    assert len(right) >= 3  # examples that teach something else than mistakes
+    assert shown[passages.ODD] == passages.ODD.name
+
+
+def test_strange_words_are_said_where_the_model_knows_those_of_its_training(loaded: Reader) -> None:
+    shopping = reading.read(loaded, "word1 word2 " * 40)
+    assert views_text.answers(shopping, loaded)["in_scope"]  # it does not know
+    tokens = loaded.model.tokens
+    usual = tokens.ids(["good word1 word2 lovely word9"] * 60, 64, False)
+    known = replace(loaded, model=loaded.model.with_scope(usual, ["good word1 word2 lovely word9"] * 60))
+    strange = reading.read(known, "awful awful bad bad word4 word4 word3 word3")
+    assert not views_text.answers(strange, known)["in_scope"]
+    assert views_text.answers(reading.read(known, "good word1 word2 lovely word9"), known)["in_scope"]
