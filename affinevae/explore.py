@@ -6,7 +6,7 @@ Nothing here knows the page; every function takes a model and tensors and gives 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from affinevae.picture import extent
 
 MAP = "map.safetensors"
 DEFAULT_FILL = 0.7
+NEIGHBOURS = 5  # upright codes that say which way is up
 ROTATION = ("rot_x", "rot_y", "rot_z")  # names of a pose that begins with a rotation vector
 
 
@@ -32,6 +33,24 @@ class Map(NamedTuple):
     xy: Tensor
     z: Tensor
     label: Tensor
+
+
+class Upright(NamedTuple):
+    """Codes ``z`` (N, L) of upright pictures, and the ``angle`` (N,) in radians at which the model finds each."""
+
+    z: Tensor
+    angle: Tensor
+
+    def up(self, z: Tensor) -> Tensor:
+        """How far the canonical views of codes ``z`` (B, L) must be turned to stand, ``(B,)`` radians.
+
+        Of the angles of the nearest upright codes the one in their middle: a mean of two opposite ones would lie down.
+        """
+        nearest = torch.cdist(z, self.z).topk(min(NEIGHBOURS, len(self.z)), 1, largest=False).indices
+        angles = self.angle[nearest]  # (B, k)
+        between = angles[:, :, None] - angles[:, None]
+        apart = torch.atan2(between.sin(), between.cos()).abs().sum(2)
+        return angles.gather(1, apart.argmin(1, keepdim=True))[:, 0]
 
 
 class Sweep(NamedTuple):
@@ -47,6 +66,16 @@ class Sweep(NamedTuple):
     inputs: Tensor
     canonical: Tensor
     reconstruction: Tensor
+
+
+def upright_of(layout: Map, angles: Mapping[int, float]) -> Upright | None:
+    """Which way is up by one angle a class, in radians: codes of the map stand as their classes do; None of none."""
+    known = [label in angles for label in layout.label.tolist()]
+    if not any(known):
+        return None
+    kept = torch.tensor(known)
+    each = torch.tensor([angles[label] for label in layout.label[kept].tolist()])
+    return Upright(layout.z[kept], each)
 
 
 def read_map(folder: Path, latent_dim: int) -> Map | None:

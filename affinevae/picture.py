@@ -30,6 +30,9 @@ DIRECTIONS = 32  # in which the extent is measured
 SUPERSAMPLE = 8  # of drawn strokes
 WORKING_SIDE = 512  # larger pictures are reduced to this before anything else
 CONTRAST = 0.08  # less than this between paper and ink is an empty picture
+FITS, EVEN = 6, 0.06  # of the light on the paper; light that differs by less is even
+DARKEST = 0.1  # of lit paper
+INSIDE = 0.15  # of the ink, which must be left without what reaches in from the border
 LARGEST_ZOOM = 4.0  # of a drawing: a dot stays a dot
 
 
@@ -128,10 +131,10 @@ def extent(points: Array) -> float:
 
 
 def to_picture(image: Tensor, side: int | None = None) -> Image.Image:
-    """``(C, S, S)`` in [0, 1] as a picture; larger ``side``: nearest neighbours, so that pixels stay pixels."""
+    """``(C, S, S)`` in [0, 1] as a picture; larger ``side``: smooth, as these are pictures of things."""
     pixels = (image.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
     picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-    return picture if side is None else picture.resize((side, side), Image.Resampling.NEAREST)
+    return picture if side is None else picture.resize((side, side), Image.Resampling.BICUBIC)
 
 
 def to_png(image: Tensor, side: int | None = None) -> bytes:
@@ -161,15 +164,55 @@ def _border(values: Array) -> float:
     return float(np.median(np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])))
 
 
+def _paper(values: Array) -> Array:
+    """How bright the paper is everywhere: where its border is uneven, a curved surface through what is no ink.
+
+    Light falls off over a photographed page by more than faint ink is dark.
+    """
+    flat, rows, columns = _border(values), *values.shape
+    if min(rows, columns) < 16:
+        return np.full(values.shape, flat)
+    y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * y, x**2, y**2], -1)
+    step = max(1, max(rows, columns) // 64)
+    sample, light = terms[::step, ::step].reshape(-1, 6), values[::step, ::step].ravel()
+    known = np.abs(sample[:, 1:3]).max(1) > 0.85
+    surface = np.full(len(light), flat)
+    for _ in range(FITS):
+        near = known & (np.abs(light - surface) < max(2.5 * _spread((light - surface)[known]), EVEN))
+        if near.sum() < 0.05 * len(light):
+            return np.full(values.shape, flat)
+        factors = np.linalg.lstsq(sample[near], light[near], rcond=None)[0]
+        surface, known = sample @ factors, np.ones_like(known)
+    fitted = terms @ factors
+    return np.full(values.shape, flat) if np.ptp(fitted) < EVEN else np.clip(fitted, 0, 1)
+
+
+def _spread(values: Array) -> float:
+    """A standard deviation that outliers do not move."""
+    return 1.48 * float(np.median(np.abs(values - np.median(values))))
+
+
+def _without_edges(ink: Array) -> Array:
+    """Without what reaches in from outside of the picture, a table's edge or a shadow, where something else is left."""
+    from scipy import ndimage  # a quarter of a second, which the page's start does not wait for
+
+    parts, count = ndimage.label(ink > 0, np.ones((3, 3)))
+    edge = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+    inside = np.where(np.isin(parts, edge), 0, ink)
+    return inside if count and inside.sum() > INSIDE * ink.sum() else ink
+
+
 def _ink(values: Array) -> Array:
     """Distance from the paper's brightness, the strongest ink at 1."""
-    paper = _border(values)
-    ink = paper - values if paper > 0.5 else values - paper
+    border, paper = _border(values), _paper(values)
+    # Ink takes a share of the light that falls on paper; what glows on a dark ground adds to it.
+    ink = 1 - values / np.maximum(paper, DARKEST) if border > 0.5 else values - paper
     strongest = float(np.quantile(ink, 0.999)) if ink.size > 1000 else float(ink.max())
     if strongest < CONTRAST:
         raise EmptyPicture("The picture is one colour all over: there is no shape in it.")
     ink = np.clip(ink / strongest, 0, 1)
-    return np.where(ink < 0.12, 0, ink)  # the grain of paper and of JPEG
+    return _without_edges(np.where(ink < 0.12, 0, ink))  # the grain of paper and of JPEG
 
 
 def _framed(ink: Array, size: int, fill: float) -> Tensor:

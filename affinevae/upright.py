@@ -14,13 +14,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import torch
 import tyro
 from torch import Tensor, nn
 
 from affinevae.data import load
+from affinevae.explore import Upright
 from affinevae.groups import get_group
 from affinevae.metrics import circular_offset, wrap
 from affinevae.model import AffineVAE, Effort
@@ -30,28 +31,10 @@ from training.loop import require
 from training.measure import commit, machine
 from weights.checkpoint import write
 
-NEIGHBOURS = 5
 BATCH = 500
 
 # pictures (B, C, S, S) in [0, 1], in the frame of the affine VAE -> logits (B, K)
 Classifier = Callable[[Tensor], Tensor]
-
-
-class Upright(NamedTuple):
-    """Codes ``z`` (N, L) of upright pictures, and the ``angle`` (N,) in radians at which the model finds each."""
-
-    z: Tensor
-    angle: Tensor
-
-    def up(self, z: Tensor) -> Tensor:
-        """How far the canonical views of codes ``z`` (B, L) must be turned to stand, ``(B,)`` radians.
-
-        Of the angles of the nearest upright codes the one in their middle: a mean of two opposite ones would lie down.
-        """
-        nearest = torch.cdist(z, self.z).topk(min(NEIGHBOURS, len(self.z)), 1, largest=False).indices
-        angles = self.angle[nearest]  # (B, k)
-        apart = wrap(angles[:, :, None] - angles[:, None]).abs().sum(2)
-        return angles.gather(1, apart.argmin(1, keepdim=True))[:, 0]
 
 
 def learn_upright(model: AffineVAE, images: Tensor, effort: Effort = "fast") -> Upright:

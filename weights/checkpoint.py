@@ -28,10 +28,11 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.json"
 CARD = "README.md"
+UPRIGHT = "upright.json"  # which way is up, to show pictures by
 # What a model's answers come from, and what the catalogue holds the sha256 of.
 USED = (CONFIG, WEIGHTS, "map.safetensors", "front.json", "*.onnx")
 # What belongs to a model on the Hub: no checkpoint of a training, no pickle, nothing that happens to lie beside it.
-FILES = (*USED, METRICS, CARD)
+FILES = (*USED, UPRIGHT, METRICS, CARD)
 MAX_CONFIG, MAX_JSON = 2_000_000, 20_000_000  # bytes; ours have some thousands
 SHOWN = 300  # letters of somebody else's message in one of ours
 ASIDE = re.compile("[0-9a-f]{32}")  # what names a folder that is being written

@@ -9,7 +9,7 @@ function paint() {
   context.fillStyle = "#000";
   context.fillRect(0, 0, side, side);
   if (picture) {
-    context.imageSmoothingEnabled = false;
+    context.imageSmoothingQuality = "high";
     context.drawImage(picture, 0, 0, side, side);
   }
   context.lineCap = context.lineJoin = "round";
@@ -65,7 +65,14 @@ for (const end of ["pointerup", "pointercancel"]) {
   });
 }
 
-$(".clear").addEventListener("click", () => { strokes = []; picture = null; paint(); canvas.focus(); });
+$(".clear").addEventListener("click", () => {
+  strokes = [];
+  picture = null;
+  $(".came").hidden = true;
+  paint();
+  canvas.focus();
+  trigger("clear");
+});
 $(".random").addEventListener("click", () => trigger("random"));
 listenForFiles(canvas);
 
@@ -79,6 +86,8 @@ function show() {
   showExamples(value.examples);
   if (value.fills && $(".fill").hidden) $(".fill input").checked = true;
   $(".fill").hidden = !value.fills;
+  $(".came").hidden = !value.came;
+  if (value.came) $(".came img").src = value.came;
   strokes = value.strokes.map((stroke) => ({ ...stroke, points: [...stroke.points] }));
   if (!value.picture) { picture = null; paint(); return; }
   const image = new Image();

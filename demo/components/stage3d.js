@@ -21,11 +21,11 @@ function setCells(grids) {
 function model(...names) {
   if (!painter) return draw(...names);
   const { look: { level, style }, size } = view, full = (name) => cells[name].map((v) => (v >= 255 * level ? 1 : 0));
-  for (const name of names) {
+  for (const name of names.filter((each) => each !== "own")) { // which only what is left over tells of
     const mesh = style === "blocks" ? blocks(full(name), size) : surface(cells[name], size, level);
     replace(name, [{ mesh, colour: INK[name], cells: style === "blocks" ? size : 0 }]);
   }
-  const came = full("came"), redrawn = full("redrawn");
+  const came = full("came"), redrawn = full(cells.own ? "own" : "redrawn");
   const left = [[MISSED, came.map((v, i) => v & ~redrawn[i])], [INVENTED, redrawn.map((v, i) => v & ~came[i])]];
   replace("left", left.map(([colour, rest]) => ({ mesh: blocks(rest, size), colour, cells: size })));
   draw(...names, "left");
@@ -172,9 +172,10 @@ draggable(compass, turn, release);
 function poseSliders() {
   return view.names.map((name, i) => {
     const reach = { yaw: 180, pitch: 90, roll: 180 }[name];
-    return reach ? slider(name, "pose", i, reach, { step: 1, unit: "°", digits: 0 }) : slider(WORDS3[name] ?? name, "pose", i, 0.5);
+    return reach ? slider(TURNS[name], "pose", i, reach, { step: 1, unit: "°", digits: 0 }) : slider(WORDS3[name] ?? name, "pose", i, 0.5);
   });
 }
+const TURNS = { yaw: "spin (yaw)", pitch: "tip (pitch)", roll: "lean (roll)" };
 const WORDS3 = { shift_x: "shift x", shift_y: "shift y", shift_z: "shift z", log_scale: "size" };
 const poseWords = (pose) => pose.slice(0, 3).map((angle) => `${signed(angle, 0)}°`).join(" ");
 
@@ -240,6 +241,8 @@ function wait() { $(".wait").textContent = "Looking at it …"; }
 
 function redraw(text) {
   view.redrawn = text;
+  cells.own ??= cells.redrawn; // what is left over is of what came in, wherever the hand goes
+  $(".redrawn h3").textContent = "Steered";
   setCells({ redrawn: text });
 }
 
@@ -249,6 +252,7 @@ function showView() {
   showExamples(view.examples, (index) => { wait(); trigger("example", { index }); });
   const { redrawn, ...others } = view.grids;
   delete cells.pinned;
+  delete cells.own;
   if (dragging && cells.redrawn) setCells(others);
   else setCells(view.grids);
   $(".pinned").hidden = !view.grids.pinned;

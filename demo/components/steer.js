@@ -35,7 +35,7 @@ function build() {
   built = shape;
   const latents = view.order.map((index, rank) => slider(`shape ${rank + 1}`, "z", index, view.reach, { strip: true }));
   const rest = document.createElement("details");
-  rest.innerHTML = "<summary>more numbers that change less</summary>";
+  rest.innerHTML = "<summary>more sliders, which change less</summary>";
   rest.append(...latents.slice(SHOWN));
   $(".sliders").replaceChildren(...poseSliders(), ...latents.slice(0, SHOWN), ...(latents.length > SHOWN ? [rest] : []));
 }
@@ -90,20 +90,25 @@ function showNumbers() {
 
 const seed = $(".seed input");
 for (const button of element.querySelectorAll("[data-act]")) {
-  button.addEventListener("click", () => trigger("act", { act: button.dataset.act }));
+  const { act } = button.dataset;
+  button.addEventListener("click", () => (act === "shape" ? trigger("fresh", {}) : trigger("act", { act })));
 }
-seed.addEventListener("change", () => trigger("act", { act: "seed", seed: seed.value }));
+seed.addEventListener("change", () => trigger("fresh", { seed: seed.value }));
 
 // ---- what the server says ----
 
 function show() {
   if (!props.value) return;
+  const { note } = props.value;
+  $(".bench").classList.toggle("empty", Boolean(note));
+  if (note) { $(".nothing").textContent = note; return; }
   const { z, pose } = view ?? {};
   view = structuredClone(props.value);
   // An answer to an earlier move must not pull the hand away.
   if (dragging) Object.assign(view, { z, pose });
   build();
   showView();
+  $(".redrawn h3").textContent = view.steered ? "Steered" : "Redrawn";
   $("[data-act=pin]").textContent = view.pin;
   seed.value = view.seed;
   showPrice();
@@ -114,7 +119,7 @@ function show() {
 
 function showPrice() {
   const { shape, pose } = view.nats;
-  $(".price").innerHTML = "<b></b> nats for the shape and what was left over, <b></b> for the orientation <small>price, −ELBO</small>";
+  $(".price").innerHTML = "To write it down takes <b></b> nats for what it is and what is left over, <b></b> for how it is turned <small>−ELBO; a nat is 1.44 bits</small>";
   const [first, second] = element.querySelectorAll(".price b");
   first.textContent = shape.toFixed(1);
   second.textContent = pose.toFixed(1);

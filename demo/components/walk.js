@@ -4,6 +4,8 @@ function show() {
   $(".walk").classList.toggle("empty", !value.grid);
   $(".note").textContent = value.note ?? "";
   if (!value.grid) return;
+  $(".across").textContent = `${value.across} →`;
+  $(".down").textContent = value.down && `↓ ${value.down}`;
   $(".grid img").src = value.grid;
   $(".moving img").src = $(".moving a").href = value.gif;
 }

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from affinevae import AffineVAE
-from affinevae.explore import DEFAULT_FILL, Map, read_map, typical_fill
+from affinevae.explore import DEFAULT_FILL, Map, Upright, read_map, typical_fill, upright_of
 from classifiers import CompactCNN
 from classifiers.anatomy import Layer, layers
 from classifiers.backbone import published
@@ -32,7 +32,7 @@ from textclf import TextClassifier
 from training.measure import macs, parameters
 from weights import WeightsError, available, folder, locate
 from weights.catalog import local, package_of
-from weights.checkpoint import METRICS, WEIGHTS, belonging, read_config
+from weights.checkpoint import METRICS, UPRIGHT, WEIGHTS, belonging, read_config
 
 DENSE = "-dense"  # what a dense twin's name ends in
 FRONT = "front.json"
@@ -51,6 +51,7 @@ class Loaded:
     plain: AffineVAE | None
     map: Map | None
     fill: float
+    up: Upright | None = None  # which way is up, where somebody measured it
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,7 +278,15 @@ def _load(name: str, place: str | Path) -> Loaded:
     plain = AffineVAE.from_pretrained(twin) if twin != name and twin in available("affinevae") else None
     if plain is not None and plain.config.size != model.config.size:
         plain = None
-    return Loaded(name, model, plain, layout, typical_fill(model, layout and layout.z))
+    fill = typical_fill(model, layout and layout.z)
+    return Loaded(name, model, plain, layout, fill, layout and _up(place, layout, model.config.classes))
+
+
+def _up(place: str | Path, layout: Map, classes: Sequence[str]) -> Upright | None:
+    """None also for a file that says something else."""
+    said = section(read_facts(place, UPRIGHT), "classes")
+    angles = {i: said[name] for i, name in enumerate(classes) if isinstance(said.get(name), float)}
+    return upright_of(layout, angles)
 
 
 def _map(place: str | Path, latent_dim: int) -> Map | None:

@@ -72,23 +72,26 @@ def next_seed(seed: int) -> int:
 # ---- steering ----
 
 
-def with_shape(scene: S, point: Point, seed: int) -> S:
-    """Another shape, turned as this one."""
-    return replace(scene, now=replace(scene.now, z=point.z), seed=seed)
-
-
 def with_orientation(scene: S, point: Point, seed: int) -> S:
     """This shape, turned otherwise."""
     return replace(scene, now=replace(scene.now, pose=point.pose), seed=seed)
 
 
-def straighten(scene: S) -> S:
-    return replace(scene, now=replace(scene.now, pose=(0.0,) * len(scene.now.pose)))
+def keeping(scene: S, other: S, first: S) -> S:
+    """What stays when something ``other`` is looked at: the seed and what is pinned.
+
+    What the tab opened with (``first``) gives way: it pins the one of its two that is not looked at, so that a walk
+    leads somewhere.
+    """
+    pinned, pair = scene.pinned, (first.now, first.pinned)
+    if pinned == other.now and pinned in pair:
+        pinned = pair[0] if pinned == pair[1] else pair[1]
+    return replace(other, seed=scene.seed, pinned=pinned)
 
 
-def keeping(scene: S, other: S) -> S:
-    """What stays when something ``other`` is looked at: the seed and what is pinned."""
-    return replace(other, seed=scene.seed, pinned=scene.pinned)
+def is_steered(scene: Scene) -> bool:
+    """Whether the visitor moved away from what came in."""
+    return scene.now != scene.encoded
 
 
 def reset(scene: S) -> S:

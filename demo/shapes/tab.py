@@ -29,7 +29,10 @@ class ShapeScenes(Scenes[S, Loaded], Protocol[S]):
         """Where the visitor moved to; ``UploadError`` for anything but the right number of finite numbers."""
 
     def random_shape(self, scene: S, loaded: Loaded, seed: int) -> S:
-        """Another shape, turned as this one."""
+        """Another shape, turned as this one, as a thing of its own to look at."""
+
+    def straighten(self, scene: S, loaded: Loaded) -> S:
+        """The shape, standing."""
 
     def random_orientation(self, scene: S, loaded: Loaded, seed: int) -> S:
         """This shape, turned otherwise."""
@@ -47,6 +50,10 @@ class ShapeTab(ModelTab[S, Loaded]):
     def load(self, name: str) -> Loaded:
         return self.models.get(name, self.kind)
 
+    def _kept(self, scene: S, other: S) -> S:
+        """Something else to look at; ``UploadError`` where the page forgot the scene."""
+        return steering.keeping(scene, other, self.scenes.opening(self._loaded(scene)))
+
     # ---- handlers ----
 
     def random(self, scene: S) -> Outputs:
@@ -57,15 +64,17 @@ class ShapeTab(ModelTab[S, Loaded]):
         moved = self.scenes.steer(scene, self._loaded(scene), field(event, "z"), field(event, "pose"))
         return self.show(moved, steered=True)
 
+    def fresh(self, scene: S, event: gr.EventData) -> Outputs:
+        """Another shape: the next one, or that of a seed."""
+        given = field(event, "seed")
+        seed = next_seed(scene.seed) if given is None else read_integer(given, "The seed", 0, MAX_SEED)
+        return self.show(self.scenes.random_shape(scene, self._loaded(scene), seed))
+
     def act(self, scene: S, event: gr.EventData) -> Outputs:
-        loaded, seed, scenes = self._loaded(scene), next_seed(scene.seed), self.scenes
+        loaded, seed = self._loaded(scene), next_seed(scene.seed)
         acts: dict[str, Callable[[], S]] = {
-            "shape": lambda: scenes.random_shape(scene, loaded, seed),
-            "orientation": lambda: scenes.random_orientation(scene, loaded, seed),
-            "seed": lambda: scenes.random_shape(
-                scene, loaded, read_integer(field(event, "seed"), "The seed", 0, MAX_SEED)
-            ),
-            "straighten": lambda: steering.straighten(scene),
+            "orientation": lambda: self.scenes.random_orientation(scene, loaded, seed),
+            "straighten": lambda: self.scenes.straighten(scene, loaded),
             "reset": lambda: steering.reset(scene),
             "pin": lambda: steering.pin(scene),
         }

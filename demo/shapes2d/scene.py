@@ -121,6 +121,14 @@ def with_model(scene: Scene, loaded: Loaded) -> Scene:
     return replace(seen, seed=scene.seed, pinned=from_example(loaded, 1).now)
 
 
+def standing(loaded: Loaded, z: Tensor) -> Tensor:
+    """The poses ``(B, P)`` at which the shapes of codes ``(B, L)`` stand as people hold them; canonical if unknown."""
+    pose = z.new_zeros(len(z), loaded.model.group.dim)
+    if loaded.up is not None:
+        pose[:, 0] = loaded.up.up(z)
+    return pose
+
+
 def wears_clothes(model: AffineVAE) -> bool:
     """Whether the model was trained on clothes, so that outlines are filled."""
     return "Bag" in model.config.classes
@@ -140,11 +148,20 @@ def steer(scene: Scene, loaded: Loaded, z: object, pose: object) -> Scene:
 
 
 def random_shape(scene: Scene, loaded: Loaded, seed: int) -> Scene:
-    return steering.with_shape(scene, random_point(loaded, seed), seed)
+    """Another shape, turned as this one: a picture of its own."""
+    point = Point(random_point(loaded, seed).z, scene.now.pose)
+    drawn = look_at(loaded, "code", loaded.model.decode(*point.tensors()))
+    return replace(drawn, now=point, encoded=point, seed=seed, pinned=scene.pinned)
 
 
 def random_orientation(scene: Scene, loaded: Loaded, seed: int) -> Scene:
     return steering.with_orientation(scene, random_point(loaded, seed), seed)
+
+
+def straighten(scene: Scene, loaded: Loaded) -> Scene:
+    """The shape as people hold it."""
+    pose = standing(loaded, torch.tensor([scene.now.z]))[0].tolist()
+    return replace(scene, now=rounded(scene.now.z, pose))
 
 
 def read_point(model: AffineVAE, z: object, pose: object) -> Point:
@@ -212,7 +229,7 @@ def from_query(query: Mapping[str, str], loaded: Loaded) -> Scene:
     elif start == "sample":
         scene = from_seed(loaded, seed)
     elif start == "code" and now:
-        scene = look_at(loaded, "code", model.decode(*now.tensors()))
+        scene = replace(look_at(loaded, "code", model.decode(*now.tensors())), encoded=now)
     elif start.startswith("example-"):
         index = read_integer(start.removeprefix("example-"), "the example in the link", 1, count)
         scene = from_example(loaded, index - 1)

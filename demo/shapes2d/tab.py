@@ -12,7 +12,6 @@ from gradio.events import Dependency
 from affinevae.explore import code_at, turn_sweep
 from demo.models.registry import Loaded, Models
 from demo.pictures import png
-from demo.shapes.steering import keeping
 from demo.shapes.tab import ShapeTab
 from demo.shapes2d import examples, views
 from demo.shapes2d import scene as scenes
@@ -29,6 +28,7 @@ LABELS = {"affinevae-mnist": "Digits", "affinevae-fashion": "Clothes"}
 FIRST = "affinevae-mnist"
 NO_MODEL = "There is no usable model in weights/ yet: `python -m affinevae.train --data mnist` makes one."
 
+CLEARED = "Nothing to look at yet: draw something, upload a picture or take an example."
 TURNING = (
     "### Turn it\nThe same picture, turned through the circle: the shape stands still and the angle follows."
 )
@@ -53,20 +53,26 @@ class Shapes2D(ShapeTab[Scene]):
 
     def draw(self, scene: Scene, event: gr.EventData) -> Outputs:
         strokes = scenes.read_strokes(field(event, "strokes"))
-        return self.show(keeping(scene, scenes.from_strokes(self._loaded(scene), strokes)))
+        return self.show(self._kept(scene, scenes.from_strokes(self._loaded(scene), strokes)))
 
     def upload(self, scene: Scene, event: gr.EventData) -> Outputs:
         url = field(event, "url")
         if url is None:
             raise UploadError(f"The file is too large: a picture may have {LIMITS}.")
         picture = read_data_url(url)
-        return self.show(keeping(scene, scenes.from_upload(self._loaded(scene), picture)))
+        return self.show(self._kept(scene, scenes.from_upload(self._loaded(scene), picture)))
 
     def example(self, scene: Scene, event: gr.EventData) -> Outputs:
         loaded = self._loaded(scene)
         count = len(examples.names(scenes.wears_clothes(loaded.model)))
         index = read_integer(field(event, "index"), "The example", 0, count - 1)
-        return self.show(keeping(scene, scenes.from_example(loaded, index)))
+        return self.show(self._kept(scene, scenes.from_example(loaded, index)))
+
+    def clear(self, scene: Scene | None) -> Outputs:
+        """The canvas is empty, and so is all that told of a picture: bench, plot, film, walk, keep and snippet."""
+        if scene is None:
+            return [gr.skip()] * 6
+        return [{"note": CLEARED}, None, [], {"note": CLEARED}, {"files": [], "query": "tab=shapes2d"}, ""]
 
     def jump(self, scene: Scene, event: gr.EventData) -> Outputs:
         z = place(self._loaded(scene), field(event, "x"), field(event, "y"))
@@ -181,5 +187,7 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     started = (canvas.draw, tab.draw), (canvas.upload, tab.upload), (canvas.example, tab.example)
     for event, handler in (*started, (canvas.random, tab.random)):
         explain(event(kindly(handler), scene, shown, **newest))
+    explain(bench.fresh(kindly(tab.fresh), scene, shown, **newest))
+    canvas.clear(tab.clear, scene, [bench, plot, film, walk, keep, snippet], **newest)
     for event, handler in ((bench.steer, tab.steer), (bench.act, tab.act), (plane.pick, tab.jump)):
         explain(event(kindly(handler), scene, shown, **newest), picture_too=False)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import NamedTuple
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from affinevae.explore import Map, Sweep, latent_strips, residual_picture, walk_frames, walk_grid
 from affinevae.picture import draw_strokes, to_gif
 from demo.models.registry import Loaded
 from demo.pictures import data_url, png, side_by_side
-from demo.shapes.steering import NO_PIN, REACH
+from demo.shapes.steering import NO_PIN, REACH, is_steered
+from demo.shapes.walking import laid_out, leads_nowhere
 from demo.shapes2d import examples
-from demo.shapes2d.scene import Point, Scene, as_json, as_query, wears_clothes
+from demo.shapes2d.scene import Point, Scene, as_json, as_query, standing, wears_clothes
 from demo.theme import CLASS_COLOURS
 from demo.types import Values
+from training.pictures import as_rgb
 
+NEAR = 0.035  # 2 degrees: two pictures turned alike
+SAME = "The pinned picture is the one now: pick another, or steer, and a walk leads there."
 STRIP = 7  # pictures over a slider's range
 MAP_POINTS = 3000  # drawn at most
 FILM = 12  # pictures a row
-DOWNLOAD_SIDE, THUMBNAIL = 512, 48
+DOWNLOAD_SIDE, THUMBNAIL, CAME = 512, 48, 200
 
 NO_MAP = "There is no map for this model yet: `python -m affinevae.evaluate` makes one."
 
@@ -34,16 +40,21 @@ def decoded(loaded: Loaded, point: Point) -> Tensor:
 class Drawn(NamedTuple):
     """What the model makes of a scene, each ``(C, S, S)``: drawn once a gesture, shown and taken away."""
 
-    straight: Tensor
+    straight: Tensor  # as people hold it, where it is known which way is up
+    canonical: Tensor  # as the model stands it
     redrawn: Tensor
-    left: Tensor  # what came in, less what was redrawn
+    left: Tensor  # what came in, less what its own code redraws, wherever the visitor steered to
 
 
 def draw(scene: Scene, loaded: Loaded) -> Drawn:
     """The pictures of a scene."""
     redrawn = decoded(loaded, scene.now)
-    straight = loaded.model.straighten(scene.image, scene.code.pose)[0]
-    return Drawn(straight, redrawn, residual_picture(scene.image[0], redrawn))
+    canonical = loaded.model.straighten(scene.image, scene.code.pose)[0]
+    turned = scene.code.pose.clone()
+    turned[:, 0] -= standing(loaded, scene.code.z)[:, 0]
+    straight = canonical if loaded.up is None else loaded.model.straighten(scene.image, turned)[0]
+    own = decoded(loaded, scene.encoded) if is_steered(scene) else redrawn
+    return Drawn(straight, canonical, redrawn, residual_picture(scene.image[0], own))
 
 
 def canvas(scene: Scene, loaded: Loaded) -> Values:
@@ -58,6 +69,7 @@ def canvas(scene: Scene, loaded: Loaded) -> Values:
         for s in scene.strokes
     ]
     return {
+        "came": as_it_came(scene.picture) if scene.picture else None,
         "strokes": strokes,
         "picture": None if strokes else png(scene.image[0]),
         "fills": clothes,
@@ -66,6 +78,14 @@ def canvas(scene: Scene, loaded: Loaded) -> Values:
             for name, drawing in zip(examples.names(clothes), drawings, strict=True)
         ],
     }
+
+
+def as_it_came(picture: Image.Image) -> str:
+    """A small JPEG of the visitor's own file, beside what the network sees."""
+    file, small = io.BytesIO(), as_rgb(picture, "white")
+    small.thumbnail((CAME, CAME))
+    small.save(file, "JPEG", quality=85)
+    return data_url(file.getvalue(), "image/jpeg")
 
 
 def bench(scene: Scene, loaded: Loaded, drawn: Drawn) -> Values:
@@ -80,12 +100,14 @@ def bench(scene: Scene, loaded: Loaded, drawn: Drawn) -> Values:
         "names": list(model.group.names),
         "z": list(scene.now.z),
         "pose": list(scene.now.pose),
+        "up": float(standing(loaded, code.z)[0, 0]),
         "order": list(scene.order),
         "reach": reach,
         "values": values.tolist(),
         "strips": [side_by_side(row) for row in latent_strips(model, z, pose, values)],
         "images": {
             "straight": png(drawn.straight),
+            "canonical": png(drawn.canonical) if loaded.up else None,
             "redrawn": png(drawn.redrawn),
             "left": png(drawn.left),
             "pinned": png(decoded(loaded, scene.pinned)) if scene.pinned else None,
@@ -93,6 +115,7 @@ def bench(scene: Scene, loaded: Loaded, drawn: Drawn) -> Values:
         "modes": [{"pose": pose, "probability": p} for pose, p in modes if p > 0.02],
         "nats": {"shape": float(code.nll[0]), "pose": float(code.pose_nats[0])},
         "seed": scene.seed,
+        "steered": is_steered(scene),
         "pin": "Unpin" if scene.pinned == scene.now else "Pin",
     }
 
@@ -101,9 +124,12 @@ def walk(scene: Scene, loaded: Loaded) -> Values:
     """From the pinned code to the one now."""
     if scene.pinned is None:
         return {"note": NO_PIN}
+    if leads_nowhere(scene.pinned, scene.now, NEAR):
+        return {"note": SAME}
     ends = scene.pinned.tensors(), scene.now.tensors()
-    rows = walk_grid(loaded.model, *ends)
+    rows, ways = laid_out(walk_grid(loaded.model, *ends), scene.pinned, scene.now, NEAR)
     return {
+        **ways,
         "grid": png(torch.cat([torch.cat(list(row), -1) for row in rows], -2)),
         "gif": data_url(to_gif(walk_frames(loaded.model, *ends)), "image/gif"),
     }
@@ -114,7 +140,7 @@ def keep(scene: Scene, loaded: Loaded, drawn: Drawn) -> Values:
     names = loaded.model.group.names
     pictures = {
         "picture": scene.image[0],
-        "canonical": drawn.straight,
+        "canonical": drawn.canonical,
         "redrawn": drawn.redrawn,
         "left-over": drawn.left,
     }

@@ -184,11 +184,19 @@ def steer(scene: Scene, loaded: Loaded, z: object, pose: object) -> Scene:
 
 
 def random_shape(scene: Scene, loaded: Loaded, seed: int) -> Scene:
-    return steering.with_shape(scene, random_point(loaded, seed), seed)
+    """Another shape, turned as this one: an object of its own."""
+    made = Point(random_point(loaded, seed).z, scene.now.pose)
+    drawn = look_at(loaded, "code", decoded(loaded.model, made))
+    return replace(drawn, now=made, encoded=made, seed=seed, pinned=scene.pinned)
 
 
 def random_orientation(scene: Scene, loaded: Loaded, seed: int) -> Scene:
     return steering.with_orientation(scene, random_point(loaded, seed), seed)
+
+
+def straighten(scene: Scene, loaded: Loaded) -> Scene:
+    """The shape as the model stands it."""
+    return replace(scene, now=replace(scene.now, pose=(0.0,) * len(scene.now.pose)))
 
 
 def read_look(level: object, style: object, view: object) -> Look:
@@ -240,7 +248,7 @@ def from_query(query: Mapping[str, str], loaded: Loaded) -> Scene:
     if start == "sample":
         scene = from_seed(loaded, seed)
     elif start == "code" and now:
-        scene = look_at(loaded, "code", decoded(model, now))
+        scene = replace(look_at(loaded, "code", decoded(model, now)), encoded=now)
     elif start.startswith("example-") and examples.names():
         index = start.removeprefix("example-")
         count = len(examples.names())

@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.events import Dependency
 
 from demo.models.registry import Loaded, Models
-from demo.shapes.steering import Point, keeping
+from demo.shapes.steering import Point
 from demo.shapes.tab import ShapeTab
 from demo.shapes3d import examples, views
 from demo.shapes3d import scene as scenes
@@ -58,11 +58,11 @@ class Shapes3D(ShapeTab[Scene]):
     def upload(self, scene: Scene, event: gr.EventData) -> Outputs:
         loaded = self._loaded(scene)
         grid = read_shape_url(field(event, "url"), field(event, "name"), loaded.model.config.size[0])
-        return self.show(keeping(scene, scenes.from_upload(loaded, grid)))
+        return self.show(self._kept(scene, scenes.from_upload(loaded, grid)))
 
     def example(self, scene: Scene, event: gr.EventData) -> Outputs:
         index = read_integer(field(event, "index"), "The example", 0, len(examples.names()) - 1)
-        return self.show(keeping(scene, scenes.from_example(self._loaded(scene), index)))
+        return self.show(self._kept(scene, scenes.from_example(self._loaded(scene), index)))
 
     def look(self, event: gr.EventData) -> scenes.Look:
         """Drawn otherwise: the stage has done so already."""
@@ -166,6 +166,11 @@ def build(models: Models, page: gr.Blocks, opened: gr.Tab) -> None:
     newest: Options = {"trigger_mode": "always_last", **listen}
     explain(stage.upload(kindly(tab.upload), scene, shown, **newest | READING_MESHES))
     started = (stage.example, tab.example), (stage.random, tab.random)
-    for event, handler in (*started, (stage.steer, tab.steer), (stage.act, tab.act)):
+    for event, handler in (
+        *started,
+        (stage.steer, tab.steer),
+        (stage.act, tab.act),
+        (stage.fresh, tab.fresh),
+    ):
         explain(event(kindly(handler), scene, shown, **newest))
     explain(stage.look(kindly(tab.look), None, look, **newest), looked=True)

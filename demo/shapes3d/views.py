@@ -16,7 +16,8 @@ from affinevae.picture import to_gif
 from affinevae.render import CAMERA, over, render
 from demo.models.registry import Loaded
 from demo.pictures import data_url, png, side_by_side
-from demo.shapes.steering import NO_PIN, REACH, Point
+from demo.shapes.steering import NO_PIN, REACH, Point, is_steered
+from demo.shapes.walking import laid_out, leads_nowhere
 from demo.shapes3d import examples
 from demo.shapes3d import scene as scenes
 from demo.shapes3d.scene import Look, Scene
@@ -25,6 +26,8 @@ from weights.kept import kept_with_first
 
 STRIP, STRIP_SIDE = 5, 48  # pictures over a slider's range, and their pixels
 THUMBNAIL = 72
+NEAR = 2.0  # degrees: two objects turned alike
+SAME = "The pinned shape is the one now: pick another, or steer, and a walk leads there."
 ROWS, COLUMNS, CELL = 3, 6, 96  # of the walk
 FRAMES, FILM_SIDE = 8, 128  # a quarter of the film, and its pixels
 PAPER = (0.945, 0.953, 0.965)  # of films, which cannot be transparent
@@ -44,6 +47,9 @@ def stage(scene: Scene, loaded: Loaded) -> Values:
     grids = {"came": scene.image, "straight": model.straighten(scene.image, code.pose), "redrawn": now}
     if scene.pinned:
         grids["pinned"] = scenes.decoded(model, scene.pinned)
+    own = now
+    if is_steered(scene):
+        own = grids["own"] = scenes.decoded(model, scene.encoded)
     modes = zip(code.modes[0].tolist(), code.mode_probs[0].tolist(), strict=True)
     return {
         "model": scene.model,
@@ -61,8 +67,9 @@ def stage(scene: Scene, loaded: Loaded) -> Values:
             if p > 0.02
         ],
         "nats": {"shape": float(code.nll[0]), "pose": float(code.pose_nats[0])},
-        "overlap": float(iou(scene.image, now)),
+        "overlap": float(iou(scene.image, own)),
         "seed": scene.seed,
+        "steered": is_steered(scene),
         "pin": "Unpin" if scene.pinned == scene.now else "Pin",
         "examples": thumbnails(loaded),
     }
@@ -98,19 +105,22 @@ def walk(scene: Scene, loaded: Loaded, level: float) -> Values:
     """From the pinned code to the one now, as pictures and as a film in which the camera goes round."""
     if scene.pinned is None:
         return {"note": NO_PIN.replace("picture", "shape")}
+    if leads_nowhere(scene.pinned, scene.now, NEAR):
+        return {"note": SAME}
     return _walk(loaded, scene.pinned, scene.now, level)
 
 
 @kept_with_first(8)
 def _walk(loaded: Loaded, pinned: Point, now: Point, level: float) -> Values:
     ends = scenes.tensors(loaded.model, pinned), scenes.tensors(loaded.model, now)
-    grids = walk_grid(loaded.model, *ends, ROWS, COLUMNS)
-    rows = render(grids.flatten(0, 1), CELL, level=level).unflatten(0, (ROWS, COLUMNS))
+    grids, ways = laid_out(walk_grid(loaded.model, *ends, ROWS, COLUMNS), pinned, now, NEAR)
+    rows = render(grids.flatten(0, 1), CELL, level=level).unflatten(0, grids.shape[:2])
     frames = walk_frames(loaded.model, *ends, FRAMES)
     around = CAMERA[0] + torch.arange(len(frames)) * (2 * math.pi / len(frames))
     cameras = torch.stack([around, torch.full_like(around, CAMERA[1])], 1)
     film = over(render(frames, FILM_SIDE, cameras, level), PAPER)
     return {
+        **ways,
         "grid": png(torch.cat([torch.cat(list(row), -1) for row in rows], -2)),
         "gif": data_url(to_gif(film, milliseconds=80), "image/gif"),
     }

@@ -34,7 +34,10 @@ def digit(loaded: Loaded) -> Values:
     code = loaded.model.encode(turned)
     rows = [
         {"label": "goes in", "url": side_by_side(turned)},
-        {"label": "shape found", "url": side_by_side(loaded.model.decode(code.z))},
+        {
+            "label": "shape found",
+            "url": side_by_side(loaded.model.decode(code.z, scene.standing(loaded, code.z))),
+        },
     ]
     return {"rows": rows, "fact": said(lambda: _less_error(loaded, "pictures"))}
 

@@ -65,6 +65,28 @@ def test_turning_the_paper_does_not_change_the_size() -> None:
     assert max(sizes) - min(sizes) < 2.5
 
 
+@pytest.mark.parametrize(
+    "light", ["from one side", "from a corner", "of a lamp", "a table beside it", "warm ink"]
+)
+def test_uneven_light_on_the_paper_is_no_ink(light: str) -> None:
+    y, x = np.mgrid[0:400, 0:300] / 350.0
+    page = Image.new("L", (300, 400), 255)
+    ImageDraw.Draw(page).line([(110, 150), (130, 110), (180, 140), (120, 260), (195, 260)], fill=0, width=14)
+    falling = {
+        "from one side": 0.9 - 0.5 * x,
+        "from a corner": 0.95 - 0.35 * (x + y),
+        "of a lamp": 0.95 - 0.55 * ((x - 0.4) ** 2 + (y - 0.55) ** 2),
+        "a table beside it": np.where(x > 0.75, 0.2, 0.85),
+        "warm ink": np.full_like(x, 0.6),
+    }[light]
+    inked = 1 - 0.8 * (1 - np.asarray(page) / 255)
+    even, lit = (
+        fit_picture(Image.fromarray((255 * inked * bright).astype(np.uint8)), 28, 1)
+        for bright in (np.full_like(x, 0.85), falling)
+    )
+    assert float((even - lit).abs().mean()) < 0.3 * float(even.mean())
+
+
 def test_transparent_paper() -> None:
     for ink in ((0, 0, 0, 255), (255, 255, 255, 255)):
         picture = Image.new("RGBA", (60, 60), (0, 0, 0, 0))

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from affinevae import AffineVAE
+from affinevae.explore import Upright
 from affinevae.groups import get_group
 from affinevae.metrics import wrap
 from affinevae.turned import turn_all
-from affinevae.upright import Canonical, LearnUpright, Upright, class_angles, learn_upright, run
+from affinevae.upright import Canonical, LearnUpright, class_angles, learn_upright, run
 
 SIDE = 24
 

@@ -45,6 +45,8 @@ def test_opens_with_something_to_see_and_can_be_drawn_on_and_steered(
 
     before = source(page, STRAIGHT)
     page.get_by_role("button", name="Clear").click()
+    expect(page.locator(STRAIGHT)).to_be_hidden()
+    page.locator(".bench .nothing").get_by_text("Nothing to look at yet").wait_for()
     draw(page, (0.3, 0.2), (0.7, 0.2), (0.4, 0.8))
     before = (changed(page, STRAIGHT, before), source(page, REDRAWN))[1]
     assert "start=drawing" in link(page)
@@ -81,8 +83,10 @@ def test_buttons(visit: Visit) -> None:
     changed(page, ".pinned img", pinned)
     page.get_by_role("button", name="Unpin").click()
     page.get_by_text("Pin a picture first").wait_for()
-    page.get_by_role("button", name="Reset", exact=True).click()
+    page.get_by_role("button", name="Random orientation").click()
     page.wait_for_function("document.querySelector('.degrees').textContent !== '0°'")
+    page.get_by_role("button", name="Reset", exact=True).click()
+    expect(page.locator(".degrees")).to_have_text("0°")
 
 
 def test_dial_turns_with_the_keyboard_and_a_thumbnail_sets_its_number(visit: Visit) -> None:

@@ -15,10 +15,11 @@ import pytest
 import torch
 from tiny_weights import BROKEN, COLOURS, MODEL
 
+from affinevae.explore import upright_of
 from affinevae.picture import GRID, EmptyPicture
 from demo.models.registry import Models
-from demo.shapes import steering
-from demo.shapes2d import examples, scene
+from demo.shapes import steering, walking
+from demo.shapes2d import examples, scene, views
 from demo.shapes2d import tab as shapes2d
 from demo.uploads.values import UploadError
 from weights import WeightsError
@@ -104,12 +105,101 @@ def test_the_offered_python_runs_and_makes_the_shown_picture() -> None:
 def test_steering_leaves_the_picture_and_reset_comes_back() -> None:
     loaded = Models().get(MODEL)
     first = scene.opening(loaded)
-    moved = scene.random_shape(first, loaded, 4)
-    assert moved.now.z != first.now.z
-    assert moved.now.pose == first.now.pose
-    assert steering.straighten(moved).now.pose == (0.0,)
+    moved = scene.steer(first, loaded, [1, 0, 0, 0.5], [0.5])
+    assert torch.equal(moved.image, first.image)
+    assert scene.straighten(moved, loaded).now.pose == (0.0,)
     assert steering.reset(moved).now == first.now
     assert steering.pin(steering.pin(moved)).pinned is None
+
+
+def test_a_random_shape_is_a_picture_of_its_own() -> None:
+    loaded = Models().get(MODEL)
+    first = scene.opening(loaded)
+    other = scene.random_shape(first, loaded, 4)
+    assert other.now.z != first.now.z
+    assert other.now.pose == first.now.pose
+    assert torch.equal(other.image, loaded.model.decode(*other.now.tensors()))
+    assert not torch.equal(other.code.nll, first.code.nll)
+    assert views.draw(other, loaded).left.amax() < 1e-5  # drawn from its own numbers: nothing is left over
+
+
+def test_what_is_left_over_is_of_what_came_in_wherever_one_steers() -> None:
+    loaded = Models().get(MODEL)
+    first = scene.opening(loaded)
+    moved = scene.steer(first, loaded, [2, -2, 1, 0], [1.0])
+    before, after = views.draw(first, loaded), views.draw(moved, loaded)
+    assert torch.equal(before.left, after.left)
+    assert not torch.equal(before.redrawn, after.redrawn)
+    assert [views.bench(s, loaded, views.draw(s, loaded))["steered"] for s in (first, moved)] == [False, True]
+
+
+def test_what_is_looked_at_is_not_what_the_page_pinned_by_itself() -> None:
+    loaded = Models().get(MODEL)
+    first = scene.opening(loaded)
+    second = steering.keeping(first, scene.from_example(loaded, 1), first)
+    assert second.pinned == first.now != second.now
+    again = steering.keeping(second, scene.from_example(loaded, 0), first)
+    assert again.pinned == first.pinned != again.now
+    own = replace(first, pinned=scene.random_point(loaded, 9))
+    assert steering.keeping(own, scene.from_example(loaded, 1), first).pinned == own.pinned
+
+
+@pytest.mark.parametrize(
+    ("z", "angle", "ways", "shape"),
+    [
+        (1.0, 1.0, {"across": "shape", "down": "orientation"}, (5, 7)),
+        (1.0, 0.01, {"across": "shape", "down": ""}, (1, 7)),
+        (0.0, 1.0, {"across": "orientation", "down": ""}, (1, 5)),
+        (0.0, 0.0, None, None),
+    ],
+)
+def test_a_walk_repeats_no_row(
+    z: float, angle: float, ways: dict[str, str] | None, shape: tuple[int, int] | None
+) -> None:
+    pinned, now = steering.Point((0.0, 0.5), (0.0,)), steering.Point((z, 0.5), (angle,))
+    assert walking.leads_nowhere(pinned, now, 0.035) == (ways is None)
+    if ways is not None:
+        rows, said = walking.laid_out(torch.zeros(5, 7, 1, 2, 2), pinned, now, 0.035)
+        assert (said, tuple(rows.shape[:2])) == (ways, shape)
+
+
+def test_what_it_is_stands_as_people_hold_it_and_as_the_model_does(in_weights: Path) -> None:
+    loaded = Models().get(MODEL)
+    assert loaded.map is not None
+    first = scene.opening(loaded)
+    as_is = views.draw(first, loaded)
+    assert torch.equal(as_is.straight, as_is.canonical)
+    assert views.bench(first, loaded, as_is)["images"]["canonical"] is None  # type: ignore[index, call-overload]
+    angles = dict.fromkeys(loaded.map.label.tolist(), math.pi)
+    held = replace(loaded, up=upright_of(loaded.map, angles))
+    drawn = views.draw(first, held)
+    assert torch.equal(drawn.canonical, as_is.canonical)
+    upside_down = as_is.canonical.flip(-1, -2)
+    assert (drawn.straight - upside_down).abs().mean() < 0.3 * (drawn.straight - as_is.canonical).abs().mean()
+    assert abs(scene.straighten(first, held).now.pose[0]) == pytest.approx(math.pi, abs=0.01)
+    assert upright_of(loaded.map, {}) is None
+
+
+def test_which_way_is_up_is_read_beside_the_weights(
+    in_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(in_weights / MODEL, tmp_path / MODEL)
+    monkeypatch.setenv("WEIGHTS_DIR", str(tmp_path))
+    name = Models().get(MODEL).model.config.classes[0]
+    (tmp_path / MODEL / "upright.json").write_text(json.dumps({"classes": {name: 1.25, "x": "y"}}))
+    up = Models().get(MODEL).up
+    assert up is not None
+    assert set(up.angle.tolist()) == {1.25}
+    (tmp_path / MODEL / "upright.json").write_text("{")
+    assert Models().get(MODEL).up is None
+
+
+def test_an_empty_canvas_leaves_no_result() -> None:
+    tab = shapes2d.Shapes2D(Models())
+    bench, plot, film, walk, keep, snippet = tab.clear(scene.opening(Models().get(MODEL)))
+    assert bench["note"] == walk["note"] != ""  # type: ignore[index, call-overload]
+    assert (plot, film, snippet) == (None, [], "")
+    assert not keep["files"]  # type: ignore[index, call-overload]
 
 
 def test_the_page_asks_directly_while_dragging_and_is_refused_in_words() -> None:
@@ -156,3 +246,18 @@ def test_examples_lie_on_the_grid(clothes: bool) -> None:
         strokes = examples.example(clothes, index)
         assert all(0 <= v < GRID for s in strokes for point in s.points for v in point)
         assert scene._parse_strokes(scene._write_strokes(strokes)) == strokes
+
+
+@pytest.mark.parametrize(("name", "error"), [("affinevae-mnist", 0.015), ("affinevae-fashion", 0.03)])
+def test_the_shipped_models_redraw_their_examples(
+    name: str, error: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WEIGHTS_DIR")
+    loaded = Models().get(name)
+    for index, shown in enumerate(examples.names(scene.wears_clothes(loaded.model))):
+        made = scene.from_example(loaded, index)
+        assert (made.image - loaded.model.decode(*made.now.tensors())).square().mean() < error, shown
+        if loaded.map is not None and shown.isdigit():
+            near = torch.cdist(made.code.z, loaded.map.z)[0].topk(9, largest=False).indices
+            nearest = loaded.map.label[near].mode().values
+            assert str(int(nearest)) in (("6", "9") if shown == "6" else (shown,))  # a 6 is a turned 9

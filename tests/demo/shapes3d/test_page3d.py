@@ -157,7 +157,7 @@ def test_surface_blocks_and_level_are_drawn_without_the_server(page: playwright.
     with page.expect_request("**/gradio_api/queue/join*"):
         page.get_by_label("blocks").check()
         number = redrawn(page, REDRAWN, number)
-    page.get_by_label("Level of the surface").focus()
+    page.get_by_label("level of the surface").focus()
     for _ in range(20):
         page.keyboard.press("ArrowLeft")
     redrawn(page, REDRAWN, number)

@@ -178,7 +178,7 @@ def test_steering_leaves_the_object_and_reset_comes_back(loaded: Loaded) -> None
     moved = scene3d.steer(first, loaded, [1, 0, 0, 0.5], [10, 20, 30])
     assert moved.now.pose == (10, 20, 30)
     assert torch.equal(moved.image, first.image)
-    straight = steering.straighten(moved)
+    straight = scene3d.straighten(moved, loaded)
     canonical = loaded.model.decode(torch.tensor([moved.now.z]))
     assert iou(scene3d.decoded(loaded.model, straight.now), canonical) > 0.95  # but for the frame's corners
     assert steering.reset(moved).now == first.now
@@ -252,11 +252,14 @@ def test_files_hold_the_shape_and_glb_is_y_up(style: str) -> None:
 
 def test_a_walk_is_a_film_in_which_the_camera_goes_round(loaded: Loaded) -> None:
     scene = scene3d.opening(loaded)
-    walk = views3d.walk(replace(scene, pinned=scene.now), loaded, 0.5)  # nothing moves but the camera
+    straight = scene3d.straighten(scene, loaded)
+    walk = views3d.walk(replace(scene, pinned=straight.now), loaded, 0.5)
+    assert (walk["across"], walk["down"]) == ("orientation", "")
     film = Image.open(io.BytesIO(base64.b64decode(walk["gif"].partition(",")[2])))
     frames = [np.asarray(film.convert("L"), float) for i in range(film.n_frames) if film.seek(i) is None]  # type: ignore[attr-defined]
     assert len(frames) >= 4 * views3d.FRAMES - 4
     assert np.abs(frames[0] - frames[len(frames) // 2]).mean() > 0.5
+    assert "is the one now" in views3d.walk(replace(scene, pinned=scene.now), loaded, 0.5)["note"]
     assert "Pin a shape" in views3d.walk(replace(scene, pinned=None), loaded, 0.5)["note"]
 
 
