@@ -125,12 +125,15 @@ class Judge:
         self.model, self.full = model, plans.full_plan(model.network, model.config.size)
         self.given = to_floats(data.train.images[chosen_for(labels, plans.enough(model.config.size))])
         self.moments = model.moments(self.given)
+        self.known: dict[Plan, Tensor] = {}
 
     def norms(self, plan: Plan) -> Tensor:
         """Scales and shifts of a plan; of the full one, those that it was trained with."""
         if plan == self.full:
             return plans.own_scales(self.model.network, plan)
-        return self.model.calibrated(plan, self.given, self.moments)
+        if plan not in self.known:  # some tens of kilobytes, and seconds to find
+            self.known[plan] = self.model.calibrated(plan, self.given, self.moments)
+        return self.known[plan]
 
     @torch.no_grad()
     def logits(self, plan: Plan, images: Tensor) -> Tensor:
