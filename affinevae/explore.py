@@ -133,8 +133,8 @@ def turn_images(image: Tensor, angles: Tensor) -> Tensor:
     return turn(large, GROUPS["rotation"].inverse(angles[:, None]))
 
 
-def turn_sweep(model: AffineVAE, image: Tensor, steps: int = 36) -> Sweep:
-    """Turn an image ``(1, C, S, S)`` through 360 degrees and encode every copy.
+def turn_sweep(model: AffineVAE, image: Tensor, steps: int = 36, up: float = 0.0) -> Sweep:
+    """Turn an image ``(1, C, S, S)`` through 360 degrees and encode every copy; canonical views are turned by ``up``.
 
     Drift is the distance of z from where it was at 0 degrees, in units of ``sqrt(2 L)``, the distance of two
     unrelated codes of the prior: 0 stands still, 1 has become another shape. Models with different L compare.
@@ -147,12 +147,15 @@ def turn_sweep(model: AffineVAE, image: Tensor, steps: int = 36) -> Sweep:
     # Around the given turn, so that one image with two right poses is a step of 180 degrees and not a broken line.
     error = pose - angles
     followed = angles + torch.atan2(error.sin(), error.cos()) if model.group.dim else pose
+    standing = code.pose.clone()
+    if model.group.dim:
+        standing[:, 0] -= up
     return Sweep(
         angles,
         drift,
         followed,
         inputs,
-        model.straighten(inputs, code.pose),
+        model.straighten(inputs, standing),
         model.decode(code.z, code.pose),
     )
 

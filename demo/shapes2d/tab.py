@@ -89,9 +89,9 @@ class Shapes2D(ShapeTab[Scene]):
         if scene is None:
             return gr.skip()
         loaded = self._loaded(scene)
-        ours = turn_sweep(loaded.model, scene.image)
+        ours = turn_sweep(loaded.model, scene.image, up=float(scenes.standing(loaded, scene.code.z)[0, 0]))
         plain = turn_sweep(loaded.plain, scene.image) if loaded.plain else None
-        return turning(ours, plain), views.film(ours, plain)
+        return turning(ours, plain), views.film(ours, plain, loaded.up is not None)
 
     # ---- what they show ----
 

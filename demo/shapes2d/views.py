@@ -192,14 +192,14 @@ def from_field(codes: Map, x: float, y: float) -> Tensor:
     return low + unit * (high - low)
 
 
-def film(ours: Sweep, plain: Sweep | None) -> list[Values]:
+def film(ours: Sweep, plain: Sweep | None, stands: bool) -> list[Values]:
     """Some of the turned pictures, what is left of the turn, and what a plain VAE makes of them."""
     every = (len(ours.turned) - 1) // FILM
     rows = [
         ("Turned", "what goes in", ours.inputs, "The picture turned through the circle"),
         (
             "Straightened",
-            "what the encoder sees",
+            "as people hold it" if stands else "what the encoder sees",
             ours.canonical,
             "Every turned picture straightened: all alike",
         ),

@@ -56,6 +56,8 @@ def test_sweep(model: AffineVAE) -> None:
     assert sweep.drift.shape == sweep.pose.shape == sweep.turned.shape == (9,)
     assert sweep.inputs.shape == sweep.canonical.shape == sweep.reconstruction.shape == (9, 1, 16, 16)
     assert ((sweep.pose - sweep.turned).abs() <= math.pi + 1e-5).all()
+    over = ex.turn_sweep(model, image, 8, up=math.pi).canonical
+    assert torch.allclose(over, sweep.canonical.flip(-1, -2), atol=0.05)
     plain = AffineVAE(size=(16, 16), latent_dim=3, width=16, features=4, group="none").eval()
     assert (ex.turn_sweep(plain, image, 4).pose == 0).all()
 
