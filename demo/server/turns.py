@@ -10,13 +10,15 @@ listens for ends within seconds.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import time
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from math import inf
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -175,6 +177,8 @@ class Turns(Queue):
         fn = self.blocks.fns.get(body.fn_index) if isinstance(body.fn_index, int) else None
         if fn is None:
             return "There is no such function."
+        if isinstance(body.data, list):
+            body.data = filled(fn.fn, body.data, len(fn.inputs))
         if not isinstance(body.data, list) or len(body.data) != len(fn.inputs):
             return f"The function takes {len(fn.inputs)} values as data."
         if any(isinstance(v, dict) and is_http_url_like(str(v.get("path", ""))) for v in body.data):
@@ -437,6 +441,17 @@ class Turns(Queue):
         """Now and then: whether the page is strained; ``deaf`` are seconds for which its loop did not get to this."""
         self.strained = deaf > LATE or max(self._waiting(), default=0.0) > LATE
         self.changed = True
+
+
+def filled(function: Callable[..., Any] | None, values: list[Any], of: int) -> list[Any]:
+    """The values of a call, with the function's own defaults for the last of ``of`` where they are left out.
+
+    An endpoint that has learned one more thing to be asked for goes on answering the calls of before.
+    """
+    left_out = list(inspect.signature(function).parameters.values())[len(values) : of] if function else []
+    return values + list(
+        takewhile(lambda value: value is not inspect.Parameter.empty, (p.default for p in left_out))
+    )
 
 
 def kind_of(function: int, values: Any) -> Kind:

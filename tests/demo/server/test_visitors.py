@@ -23,7 +23,7 @@ from demo.server.connections import Connections
 from demo.server.disk import Disk
 from demo.server.gate import House, Pace, Refused, Slots, _meaning, _parts, is_foreign
 from demo.server.shares import METER, Meter, Shares, metered
-from demo.server.turns import Turns
+from demo.server.turns import Turns, filled
 from demo.server.visitors import ADDRESS, Visitors, shortened, size_of
 
 T = TypeVar("T")
@@ -320,6 +320,15 @@ def test_whoever_sent_much_is_read_slowly_while_others_wait(strained: bool, sent
 )
 def test_values_of_a_question_are_counted_and_commas_in_its_texts_are_not(body: bytes, count: int) -> None:
     assert _parts(body) == count
+
+
+def test_what_an_old_call_leaves_out_is_as_the_function_says() -> None:
+    def function(image: str, model: str, plan: str = "balanced", rounds: int = 3) -> None: ...
+
+    assert filled(function, ["a", "b"], 4) == ["a", "b", "balanced", 3]
+    assert filled(function, ["a", "b", "full", 1], 4) == ["a", "b", "full", 1]
+    assert filled(function, ["a"], 4) == ["a"]  # what has no default is missed
+    assert filled(None, ["a"], 2) == ["a"]
 
 
 def test_a_full_queue_lets_go_of_what_nobody_listens_for(monkeypatch: pytest.MonkeyPatch) -> None:
