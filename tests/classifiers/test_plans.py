@@ -94,7 +94,8 @@ def test_a_plan_is_the_full_network_with_the_rest_of_it_zero(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_full_plan_is_the_network(name: str) -> None:
+def test_the_full_plan_is_the_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "TINY", 1e-12)  # these norms have channels that hardly vary
     model = learned(name)
     full = plans.full_plan(model.network, 32)
     torch.testing.assert_close(model.planned(full)(images()), model(images()), atol=2e-4, rtol=1e-4)
@@ -102,7 +103,7 @@ def test_the_full_plan_is_the_network(name: str) -> None:
     norms = model.calibrated(full, images(16))
     found = model.planned(full, norms)(images(16))
     wanted = model(images(16))
-    assert (found - wanted).abs().max() < 0.05 * wanted.abs().max()
+    assert (found - wanted).abs().max() < 0.01 * wanted.abs().max()
 
 
 @pytest.mark.parametrize("size", [32, 16])
