@@ -52,11 +52,11 @@ def test_full_runs_every_command_once_and_names_those_that_failed(monkeypatch: p
         return SimpleNamespace(returncode=int("robustness" in ran[-1]))
 
     monkeypatch.setattr(subprocess, "run", fake)
-    with pytest.raises(RunError, match="these failed: -m benchmarks.robustness --data mnist$"):
+    with pytest.raises(RunError, match="these failed: -m benchmarks.robustness --data mnist"):
         run(All(full=True, only="*_mnist"))
     assert ran == list(dict.fromkeys(ran))
     assert ran[-2:] == ["-m benchmarks.tools.readme", "-m benchmarks.tools.screenshots"]
-    assert "-m benchmarks.pose_search --data mnist" in ran
+    assert any(words.startswith("-m benchmarks.pose_search --data mnist") for words in ran)
 
 
 @pytest.mark.parametrize("options", [All(), All(quick=True, full=True)])

@@ -236,7 +236,8 @@ def slower(results: dict[str, Any]) -> None:
 
 
 def no_pose_search(results: dict[str, Any]) -> None:
-    results["rows"]["ours, fast"] |= {"cpu_ms": 62.34, "nats": 106.16}
+    starts = next(iter(results["rows"].values()))
+    results["rows"]["ours, fast"] |= {"cpu_ms": 2 * starts["cpu_ms"], "nats": starts["nats"] + 2.7}
 
 
 def behind_everywhere(results: dict[str, Any]) -> None:
