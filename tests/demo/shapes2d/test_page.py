@@ -37,6 +37,9 @@ def test_opens_with_something_to_see_and_can_be_drawn_on_and_steered(
 ) -> None:
     page = visit(size=size)
     assert all(source(page, s).startswith("data:image/png") for s in (REDRAWN, STRAIGHT, LEFT))
+    box = page.locator(STRAIGHT).bounding_box()
+    assert box
+    assert box["y"] + box["height"] / 2 < size[1]  # whoever draws sees what becomes of it
     page.wait_for_selector(".walk .grid img[src]")
     expect(page.locator(".price")).to_contain_text("nats")
     page.locator(".film img").first.wait_for()
