@@ -208,6 +208,8 @@ def as_query(scene: Scene, names: Sequence[str]) -> str:
     if scene.start == "drawing":
         query["draw"] = _write_strokes(scene.strokes)
     query |= {"seed": str(scene.seed), **_write_point(scene.now, names)}
+    if scene.start == "code" and steering.is_steered(scene):  # what it was steered away from
+        query |= {f"of_{key}": value for key, value in _write_point(scene.encoded, names).items()}
     if scene.pinned:
         query |= {f"pin_{key}": value for key, value in _write_point(scene.pinned, names).items()}
     return urlencode(query, safe=",~")
@@ -229,7 +231,8 @@ def from_query(query: Mapping[str, str], loaded: Loaded) -> Scene:
     elif start == "sample":
         scene = from_seed(loaded, seed)
     elif start == "code" and now:
-        scene = replace(look_at(loaded, "code", model.decode(*now.tensors())), encoded=now)
+        own = _read_point(query, model, "of_") or now
+        scene = replace(look_at(loaded, "code", model.decode(*own.tensors())), encoded=own)
     elif start.startswith("example-"):
         index = read_integer(start.removeprefix("example-"), "the example in the link", 1, count)
         scene = from_example(loaded, index - 1)

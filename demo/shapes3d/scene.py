@@ -228,6 +228,8 @@ def as_query(scene: Scene, model: AffineVAE, look: Look) -> str:
     start = "code" if scene.start == "upload" else scene.start
     query = {"tab": "shapes3d", "model": scene.model, "start": start, "seed": str(scene.seed)}
     query |= _write_point(scene.now, names)
+    if scene.start == "code" and steering.is_steered(scene):  # what it was steered away from
+        query |= {f"of_{key}": value for key, value in _write_point(scene.encoded, names).items()}
     if scene.pinned:
         query |= {f"pin_{key}": value for key, value in _write_point(scene.pinned, names).items()}
     query |= {"level": f"{look.level:g}", "style": look.style, "view": ",".join(f"{v:g}" for v in look.view)}
@@ -248,7 +250,8 @@ def from_query(query: Mapping[str, str], loaded: Loaded) -> Scene:
     if start == "sample":
         scene = from_seed(loaded, seed)
     elif start == "code" and now:
-        scene = replace(look_at(loaded, "code", decoded(model, now)), encoded=now)
+        own = _read_point(query, model, "of_") or now
+        scene = replace(look_at(loaded, "code", decoded(model, own)), encoded=own)
     elif start.startswith("example-") and examples.names():
         index = start.removeprefix("example-")
         count = len(examples.names())

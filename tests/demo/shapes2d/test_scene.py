@@ -35,6 +35,7 @@ def test_a_link_brings_back_every_kind_of_scene() -> None:
         scene.from_seed(loaded, 7),
         replace(scene.from_strokes(loaded, first.strokes), pinned=None),
         scene.random_shape(scene.from_example(loaded, 3), loaded, 11),
+        scene.random_orientation(scene.random_shape(first, loaded, 13), loaded, 14),
         scene.random_orientation(first, loaded, 12),
     ]
     names = loaded.model.group.names

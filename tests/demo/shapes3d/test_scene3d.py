@@ -106,6 +106,7 @@ def test_a_link_brings_back_every_kind_of_scene(loaded: Loaded) -> None:
         scene3d.from_seed(loaded, 7),
         scene3d.from_example(loaded, 2),
         scene3d.random_shape(first, loaded, 11),
+        scene3d.random_orientation(scene3d.random_shape(first, loaded, 13), loaded, 14),
         scene3d.random_orientation(replace(first, pinned=None), loaded, 12),
     ]
     for made in kinds:
