@@ -101,7 +101,7 @@ def test_another_model_alone_and_back(visit: Visit) -> None:
 
 def test_a_link_opens_a_model(visit: Visit) -> None:
     page = look(visit, f"{TAB}&model={CLOTHES}")
-    expect(page.locator("#classify-model input")).to_have_value("Clothes")
+    expect(page.locator("#classify-model input")).to_have_value("Clothes, grey")
     expect(page.locator(".examples button").last).to_have_attribute("title", "Example: clock")
 
 

@@ -40,7 +40,7 @@ def test_names_and_arguments(server: str) -> None:
         "/encode_shape": ["shape", "model", "effort"],
         "/decode_shape": ["model", "z", "pose", "format"],
         "/sample_shape": ["model", "seed", "format"],
-        "/classify_image": ["image", "model"],
+        "/classify_image": ["image", "model", "plan"],
         "/classify_text": ["text", "model", "plan"],
         "/list_models": [],
     }
