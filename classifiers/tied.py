@@ -60,12 +60,13 @@ def convolve(
     float32, which a depthwise kernel is therefore trained in (EfficientNet-Lite0: 21 ms a picture in place of 29).
     """
     run = CONVOLVE[weight.ndim - 2]
-    depthwise = weight.shape[1] == 1 and groups > 1
-    if depthwise and _trains_in_bfloat16(x):
+    # What is traced is not looked at: there a size is a tensor.
+    depthwise = groups > 1 and _is_training() and weight.shape[1] == 1
+    if depthwise and _trains_in_bfloat16(x) and x.dtype != torch.float64:  # which autocast leaves alone
         with torch.autocast("cpu", enabled=False):
             bias = None if bias is None else bias.float()
             return convolve(x.float(), weight.float(), bias, stride, padding, dilation, groups)
-    if depthwise and _is_training() and max(stride) > 1 and x.device.type == "cpu":
+    if depthwise and max(stride) > 1 and x.device.type == "cpu":
         every = run(x, weight, bias, 1, padding, dilation, groups)  # type: ignore[arg-type]
         return every[((...,) + tuple(slice(None, None, step) for step in stride))]
     return run(x, weight, bias, stride, padding, dilation, groups)  # type: ignore[arg-type]

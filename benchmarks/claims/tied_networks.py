@@ -204,7 +204,8 @@ def _less_time(rows: Rows, name: str) -> float | None:
     if rows[name]["over dense"] is None or not narrow:
         return None
     nearest = min(narrow, key=lambda row: abs(math.log(need(row, "parameters")) - size))
-    return need(rows[name], "CPU s") / need(nearest, "CPU s")
+    seconds = need(nearest, "CPU s")
+    return need(rows[name], "CPU s") / seconds if seconds else None
 
 
 def _short(rows: Rows, row: str) -> str:

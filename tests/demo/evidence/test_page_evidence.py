@@ -45,7 +45,7 @@ def test_a_link_opens_its_claim_and_nothing_sticks_out(visit: Visit, size: tuple
     assert fast[0] == f"{rows['ours, fast']['nats']:.2f}"
     expect(page.locator(".sentence")).to_contain_text("times faster")
     expect(page.locator(".limits span")).not_to_be_empty()
-    expect(page.locator(".behind")).to_contain_text("512 test pictures")
+    expect(page.locator(".behind")).to_contain_text(f"{results('pose_search_mnist')['n']} test pictures")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     expect(page.locator(".toast-body")).to_have_count(0)
 
@@ -70,7 +70,7 @@ def test_marks_tell_the_files_numbers_to_mouse_keyboard_and_finger(visit: Visit)
     assert told(page)["within 15 degrees"] == f"{rows['grid of 16']['within_15']:.1%}"
 
 
-def test_claims_and_plots_are_chosen_by_keyboard(visit: Visit) -> None:
+def test_claims_and_plots_are_chosen_by_keyboard(visit: Visit, in_weights: Path) -> None:
     page = visit("?tab=evidence", ready=OPENED)
     expect(page.locator(".evidence .first section")).to_have_count(len(evidence.claims()["first"]))
     page.locator(".evidence summary").click()

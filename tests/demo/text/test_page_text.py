@@ -63,6 +63,7 @@ def test_the_slider_switches_plans(visit: Visit) -> None:
     page.locator("#text-front summary").click()
     page.wait_for_function("document.querySelector('#text-front .name').textContent === 'fastest'")
     expect(page.locator(".layer").nth(3).locator(".cell:not(.saved)")).to_have_count(0)
+    page.locator(".plans input").focus()
     page.keyboard.press("Home")
     page.wait_for_function("document.querySelectorAll('#text-answers .net').length === 1")
 
