@@ -177,15 +177,19 @@ def test_buttons(page: playwright.Page) -> None:
     page.get_by_role("button", name="Straighten").click()
     number = redrawn(page, REDRAWN, number)
     page.locator(".solids .seed input").fill("5")
-    page.locator(".solids .seed input").press("Enter")
-    redrawn(page, REDRAWN, number)
+    page.locator(".solids .seed input").press("Enter")  # another shape, turned as the one before
+    number = redrawn(page, REDRAWN, number)
     pinned = drawn(page, PINNED)
     page.get_by_role("button", name="Pin", exact=True).click()
     redrawn(page, PINNED, pinned)
     page.get_by_role("button", name="Unpin").click()
     page.get_by_text("Pin a shape first").wait_for()
+    angle = "document.querySelector('.solids .slider output').textContent"
+    page.get_by_role("button", name="Random orientation").click()
+    redrawn(page, REDRAWN, number)
+    page.wait_for_function(f"{angle} !== '0°'")
     page.get_by_role("button", name="Reset", exact=True).click()
-    page.wait_for_function("document.querySelector('.solids .slider output').textContent !== '0°'")
+    page.wait_for_function(f"{angle} === '0°'")
 
 
 def test_an_upload_a_sample_and_an_example_are_encoded(page: playwright.Page, tmp_path: Path) -> None:
