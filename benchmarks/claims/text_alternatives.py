@@ -123,6 +123,7 @@ def _numbers(rows: Rows) -> dict[str, Any]:
     return {
         "balanced": floats,
         "int8": ints,
+        "full_int8": rows.get("full, int8"),
         "enough": min(level, key=lambda row: need(row, "ms")) if level else None,
         "faster": need(rows["full"], "ms") / need(floats, "ms"),
         "lost": need(rows["full"], "ahead"),
