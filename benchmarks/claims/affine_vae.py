@@ -61,6 +61,7 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
         "fewer": need(plain, "nats") - need(ours, "nats"),
         "over_moments": need(moments, "nats") - need(ours, "nats") if moments else None,
         "share": _share(ours, plain, moments) if moments else None,
+        "shares": _shares(ours, moments, plain) if moments else None,
         "one_seed": results["seeds"] == 1,
         "shipped": results.get("shipped"),
         "converged": any(row["converged"] for row in rows.values()),
@@ -72,6 +73,11 @@ def claims(name: str, results: dict[str, Any]) -> list[Claim]:
     }
     plots = tuple(Plot(title, x, y, of_rows(rows, TOLD, x, y, series)) for title, x, y in PLOTS)
     return [describe("affine_vae", name, results, numbers, (as_table(rows), plainly(*rows)), plots, SERIES)]
+
+
+def _shares(ours: dict[str, Any], *others: dict[str, Any]) -> str:
+    """ "0.9 and 1.0": how long the others were trained, over ours."""
+    return " and ".join(f"{need(other, 'cpu_seconds') / need(ours, 'cpu_seconds'):.1f}" for other in others)
 
 
 def _share(ours: dict[str, Any], plain: dict[str, Any], moments: dict[str, Any]) -> float | None:
